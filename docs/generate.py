@@ -26,7 +26,13 @@ def parameters() -> str:
     head += [f"{name} default (envelope)" for name in params.CHEMISTRIES]
     rows: list[list[object]] = []
     for row in params.PARAMS:
-        cells: list[object] = [row.id, f"`{row.name}`<br>{row.doc}", row.unit, f"{row.low}..{row.high}", row.kind]
+        cells: list[object] = [
+            row.id,
+            f"`{row.name}`<br>{row.doc}",
+            row.unit,
+            f"{row.low}..{row.high}",
+            row.kind,
+        ]
         cells.append({-1: "lower", 0: "", 1: "higher"}[row.safer])
         for chemistry in range(len(params.CHEMISTRIES)):
             default, low, high = params.preset(row.name, chemistry)
@@ -45,21 +51,40 @@ def telemetry() -> str:
     rows = table(
         ["key", "signal", "unit", "integers per unit", "streams", "meaning"],
         (
-            (s.key, f"`{s.name}`" + ("[]" if s.array else ""), s.unit, s.per_unit, ", ".join(s.streams), s.doc)
+            (
+                s.key,
+                f"`{s.name}`" + ("[]" if s.array else ""),
+                s.unit,
+                s.per_unit,
+                ", ".join(s.streams),
+                s.doc,
+            )
             for s in signals.SIGNALS
         ),
     )
     states = ", ".join(f"{i} {name}" for i, name in enumerate(signals.STATES))
     return (
-        f"# Telemetry\n\n{NOTE.format('signals')}\nSchema {signals.SCHEMA}. Payloads are CBOR maps with integer "
-        f"keys.\n\n## Message fields\n\n{fields}\n## Signals of a sample\n\n{rows}\n## Contactor states\n\n{states}\n"
+        f"# Telemetry\n\n{NOTE.format('signals')}\nSchema {signals.SCHEMA}. Payloads are CBOR maps with "
+        f"integer keys.\n\n## Message fields\n\n{fields}\n## Signals of a sample\n\n{rows}\n"
+        f"## Contactor states\n\n{states}\n"
     )
 
 
 def protections() -> str:
     """The page of the protections."""
     rows = table(
-        ["id", "name", "trips", "limit", "clears at", "fresh samples", "latch", "action", "severity", "max reaction"],
+        [
+            "id",
+            "name",
+            "trips",
+            "limit",
+            "clears at",
+            "fresh samples",
+            "latch",
+            "action",
+            "severity",
+            "max reaction",
+        ],
         (
             (
                 f.id,
@@ -77,8 +102,8 @@ def protections() -> str:
         ),
     )
     intro = (
-        "Debounce counts fresh samples, not ticks. Unknown never clears a trip; a silent group trips by itself. "
-        "*Max reaction* runs from the first offending sample on the AFE link to the gate command.\n"
+        "Debounce counts fresh samples, not ticks. Unknown never clears a trip; a silent group trips by "
+        "itself. *Max reaction* runs from the first offending sample on the AFE link to the gate command.\n"
     )
     return "# Protections\n\n" + NOTE.format("faults") + "\n" + intro + "\n" + rows
 

@@ -4,6 +4,7 @@ import ast
 from pathlib import Path
 
 import pytest
+
 from docs import generate
 
 ROOT = Path(__file__).parent.parent

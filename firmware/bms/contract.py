@@ -8,6 +8,7 @@ from typing import Protocol
 
 from bms.sample import Command, Sample
 
+
 class Stream(Protocol):
     """A serial line to the measuring front end."""
 
@@ -83,7 +84,7 @@ class Link(Protocol):
 
 
 class Nvm(Protocol):
-    """Non-volatile memory with NOR rules: erase 4 KiB to 0xFF, program up to 256 B in a page, bits 1 -> 0 only."""
+    """Non-volatile memory with NOR rules: erase 4 KiB to 0xFF, program up to 256 B, bits 1 -> 0 only."""
 
     size: int
 

@@ -15,7 +15,9 @@ def fresh():
 
 def test_takes_in_all_groups():
     line, afe, sample, feed = fresh()
-    line.load(feed.cells([3700, 3701, 3702, 3703]) + feed.temps([-105, 250]) + feed.fast(-17_400, 14_806, 120))
+    line.load(
+        feed.cells([3700, 3701, 3702, 3703]) + feed.temps([-105, 250]) + feed.fast(-17_400, 14_806, 120)
+    )
     afe.read(sample)
     assert (sample.current_ma, sample.pack_mv, sample.link_mv) == (-17_400, 14_806, 120)
     assert list(sample.cell_mv) == [3700, 3701, 3702, 3703]

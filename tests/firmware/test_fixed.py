@@ -29,7 +29,15 @@ def test_saturates_beyond_small_ints():
 
 def test_tables_both_ways():
     table = (1000, 2000, 4000)
-    assert [interpolate(table, x, 10) for x in (-5, 0, 5, 10, 15, 20, 99)] == [1000, 1000, 1500, 2000, 3000, 4000, 4000]
+    assert [interpolate(table, x, 10) for x in (-5, 0, 5, 10, 15, 20, 99)] == [
+        1000,
+        1000,
+        1500,
+        2000,
+        3000,
+        4000,
+        4000,
+    ]
     for x in range(21):
         assert inverse(table, interpolate(table, x, 10), 10) == x
     assert inverse(table, 999, 10) == 0

@@ -4,7 +4,8 @@ from bms.memory import boots, identity
 from bms.memory.layout import BOOT_COUNTER, END, SECTOR
 
 WHO = {
-    "tenant": "demo", "site": "yard", "pack": "p1", "chemistry": 0, "series": 12, "temps": 4, "capacity_mah": 2780,
+    "tenant": "demo", "site": "yard", "pack": "p1",
+    "chemistry": 0, "series": 12, "temps": 4, "capacity_mah": 2780,
 }  # fmt: skip
 
 
@@ -75,8 +76,8 @@ def test_an_empty_or_broken_identity_says_so():
 
 def test_every_wrong_field_is_named():
     for name, value in (
-        ("tenant", ""), ("site", "a/b"), ("pack", "p#1"), ("pack", "p 1"), ("series", 0), ("series", 97), ("temps", True),
-        ("chemistry", 9), ("capacity_mah", "big"), ("user", 5), ("color", "red"),
+        ("tenant", ""), ("site", "a/b"), ("pack", "p#1"), ("pack", "p 1"), ("series", 0), ("series", 97),
+        ("temps", True), ("chemistry", 9), ("capacity_mah", "big"), ("user", 5), ("color", "red"),
     ):  # fmt: skip
         fields = dict(WHO)
         fields[name] = value

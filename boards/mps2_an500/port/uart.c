@@ -29,7 +29,7 @@ static uint8_t rings[UART_COUNT][UART_RING];
 uart_state_t uart_state[UART_COUNT];
 static bool console_stalled;
 
-void uart_open(unsigned n, uint32_t limit) {
+void uart_open(unsigned n, uint32_t limit, bool lockstep) {
     uart_state_t *u = &uart_state[n];
     u->limit = limit;
     if (u->open) {
@@ -37,12 +37,14 @@ void uart_open(unsigned n, uint32_t limit) {
     }
     u->ring = rings[n];
     u->head = u->tail = u->zeros_in = u->zeros_out = u->overruns = 0;
-    u->lockstep = false;
+    u->lockstep = lockstep;
     u->open = true;
     hardware[n]->BAUDDIV = 27; // 25 MHz / 921,600 baud
     hardware[n]->CTRL = CTRL_TX | CTRL_RX | CTRL_RX_INTERRUPT;
     NVIC_SetPriority(rx_irq[n], PRIORITY_UART);
-    NVIC_EnableIRQ(rx_irq[n]);
+    if (!lockstep) {
+        NVIC_EnableIRQ(rx_irq[n]);
+    }
 }
 
 void uart_close(unsigned n) {
@@ -54,7 +56,7 @@ void uart_close(unsigned n) {
 }
 
 void uart_init_console(void) {
-    uart_open(0, 4096);
+    uart_open(0, 4096, false);
 }
 
 static void received(unsigned n) {

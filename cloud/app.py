@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from fastapi import APIRouter, Depends, FastAPI
@@ -31,7 +31,7 @@ _NO_PAGE = "The live page is not built. `make page` builds it; the API's own pag
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Runtime]:
+async def running(settings: Settings) -> AsyncGenerator[Runtime, None]:
     """Store, broker and ingest, while in use. Raises StartError."""
     broker.check(settings)
     db = await asyncio.to_thread(Database, settings.state_dir / "cellkeeper.sqlite3")
@@ -57,7 +57,7 @@ def create_app(settings: Settings, page: Path = PAGE) -> FastAPI:
     """The application for one set of settings; nothing runs before its lifespan begins."""
 
     @contextlib.asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         async with running(settings) as runtime:
             app.state.runtime = runtime
             yield

@@ -3,7 +3,7 @@
 import time
 from datetime import UTC, datetime
 
-from cloud.errors import Invalid
+from cloud.errors import InvalidError
 
 
 def now_ms() -> int:
@@ -12,18 +12,18 @@ def now_ms() -> int:
 
 
 def parse_ms(text: str, name: str) -> int:
-    """ms since 1970 from an integer of ms or ISO 8601 with a time zone. Raises Invalid naming `name`."""
+    """ms since 1970 from an integer of ms or ISO 8601 with a time zone. Raises InvalidError naming `name`."""
     if text.lstrip("-").isdecimal():
         return int(text)
     try:
         # a plus in a query string that nobody escaped arrives as a blank
         moment = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
     except ValueError as error:
-        raise Invalid(
+        raise InvalidError(
             f"{name} is {text!r}; it must be ISO 8601 with a time zone, or ms since 1970"
         ) from error
     if moment.tzinfo is None:
-        raise Invalid(f"{name} is {text!r}, which has no time zone; add Z or an offset")
+        raise InvalidError(f"{name} is {text!r}, which has no time zone; add Z or an offset")
     return int(moment.timestamp() * 1000)
 
 

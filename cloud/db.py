@@ -9,7 +9,7 @@ import contextlib
 import fcntl
 import queue
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Concatenate, ParamSpec, TypeVar
@@ -61,13 +61,14 @@ CREATE TABLE streams (
 ) WITHOUT ROWID;
 CREATE TABLE conflicts (
     id INTEGER PRIMARY KEY, pack INTEGER NOT NULL REFERENCES packs(id),
-    boot INTEGER NOT NULL REFERENCES boots(id), stream TEXT NOT NULL, seq INTEGER NOT NULL, time_utc_ms INTEGER NOT NULL, detail TEXT NOT NULL,
+    boot INTEGER NOT NULL REFERENCES boots(id), stream TEXT NOT NULL,
+    seq INTEGER NOT NULL, time_utc_ms INTEGER NOT NULL, detail TEXT NOT NULL,
     UNIQUE (boot, stream, seq, detail)
 );
 CREATE TABLE poison (
     id INTEGER PRIMARY KEY, topic TEXT NOT NULL, reason TEXT NOT NULL, sha256 BLOB NOT NULL,
-    payload BLOB NOT NULL, first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL, count INTEGER NOT NULL DEFAULT 1,
-    UNIQUE (topic, sha256)
+    payload BLOB NOT NULL, first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL,
+    count INTEGER NOT NULL DEFAULT 1, UNIQUE (topic, sha256)
 );
 CREATE TABLE reference (
     pack INTEGER NOT NULL REFERENCES packs(id), time_utc_ms INTEGER NOT NULL, soc REAL NOT NULL,
@@ -141,7 +142,7 @@ class Database:
         return result
 
     @contextlib.contextmanager
-    def reader(self) -> Iterator[sqlite3.Connection]:
+    def reader(self) -> Generator[sqlite3.Connection, None, None]:
         """A read-only connection, for one caller at a time."""
         try:
             connection = self._idle.get_nowait()

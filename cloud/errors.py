@@ -3,10 +3,10 @@
 CloudError            anything that a caller did or that the surroundings did to us
 ├── StartError        the cloud cannot start; one line for the terminal
 └── ApiError          has an HTTP status
-    ├── NotFound      404
-    ├── Unauthorized  401
-    ├── Forbidden     403
-    └── Invalid       422
+    ├── NotFoundError   404
+    ├── UnauthorizedError  401
+    ├── ForbiddenError     403
+    └── InvalidError       422
 """
 
 from http import HTTPStatus
@@ -34,25 +34,25 @@ class ApiError(CloudError):
     status: ClassVar[HTTPStatus] = HTTPStatus.BAD_REQUEST
 
 
-class NotFound(ApiError):
+class NotFoundError(ApiError):
     """What was asked for does not exist for this tenant."""
 
     status = HTTPStatus.NOT_FOUND
 
 
-class Unauthorized(ApiError):
+class UnauthorizedError(ApiError):
     """No token, or one that is not known."""
 
     status = HTTPStatus.UNAUTHORIZED
 
 
-class Forbidden(ApiError):
+class ForbiddenError(ApiError):
     """The token is known, its role may not do this."""
 
     status = HTTPStatus.FORBIDDEN
 
 
-class Invalid(ApiError):
+class InvalidError(ApiError):
     """A value that cannot be used."""
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ class _Server(uvicorn.Server):
         self._url = url
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
+    def capture_signals(self) -> Generator[None, None, None]:
         # uvicorn's own way raises the signal again before broker and store could close
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -11,7 +11,7 @@ from pathlib import Path
 from cloud.auth import store
 from cloud.clock import now_ms
 from cloud.db import Database
-from cloud.errors import Forbidden, StartError, Unauthorized
+from cloud.errors import ForbiddenError, StartError, UnauthorizedError
 from cloud.settings import Settings
 
 PRESET_LENGTH = 32
@@ -36,9 +36,9 @@ class Principal:
     tenant: str
 
     def require(self, role: Role) -> None:
-        """Raises Forbidden unless this principal has `role` or a higher one."""
+        """Raises ForbiddenError unless this principal has `role` or a higher one."""
         if self.role < role:
-            raise Forbidden(
+            raise ForbiddenError(
                 f"token {self.name!r} has role {self.role.name.lower()}; this needs {role.name.lower()}"
             )
 
@@ -49,14 +49,14 @@ def digest(token: str) -> bytes:
 
 
 def authenticate(db: Database, authorization: str | None) -> Principal:
-    """The principal of an Authorization header. Raises Unauthorized."""
+    """The principal of an Authorization header. Raises UnauthorizedError."""
     scheme, _, token = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
-        raise Unauthorized("no token: send the header Authorization: Bearer TOKEN")
+        raise UnauthorizedError("no token: send the header Authorization: Bearer TOKEN")
     with db.reader() as connection:
         found = store.find(connection, digest(token.strip()))
     if found is None:
-        raise Unauthorized(
+        raise UnauthorizedError(
             "the token is not known here; the operator's is in the file `token` of the state folder"
         )
     return Principal(found[0], Role[found[1].upper()], found[2])

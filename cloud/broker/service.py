@@ -6,12 +6,15 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
-from amqtt.broker import Broker
-from amqtt.contexts import BrokerConfig, ListenerConfig
-from amqtt.errors import AMQTTError
+from amqtt.broker import Broker  # pyright: ignore[reportMissingTypeStubs]
+from amqtt.contexts import (  # pyright: ignore[reportMissingTypeStubs]
+    BrokerConfig,
+    ListenerConfig,
+)
+from amqtt.errors import AMQTTError  # pyright: ignore[reportMissingTypeStubs]
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 from cloud.errors import StartError
@@ -62,7 +65,7 @@ def check(settings: Settings) -> None:
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[BrokerAddress]:
+async def running(settings: Settings) -> AsyncGenerator[BrokerAddress, None]:
     """The broker's address, while a broker of our own runs if no other one is named. Raises StartError."""
     check(settings)
     if settings.broker_url is not None:

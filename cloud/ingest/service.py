@@ -16,7 +16,7 @@ from bms.tables.signals import EVT, STREAMS
 
 from cloud.ingest import clock, store
 from cloud.ingest.clock import Clock
-from cloud.ingest.decode import Address, Birth, Sample, Samples, State, DecodeError
+from cloud.ingest.decode import Address, Birth, DecodeError, Sample, Samples, State
 from cloud.ingest.ranges import Ranges
 
 log = logging.getLogger(__name__)

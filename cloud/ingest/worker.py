@@ -21,7 +21,7 @@ from cloud.clock import now_ms
 from cloud.db import Database
 from cloud.errors import StartError
 from cloud.ingest import decode, store
-from cloud.ingest.decode import LEAVES, Samples, DecodeError
+from cloud.ingest.decode import LEAVES, DecodeError, Samples
 from cloud.ingest.service import Ack, AckKey, Change, Ingest, Message, Outcome, ack_payload
 from cloud.settings import Settings
 
@@ -243,7 +243,7 @@ def _merge(older: dict[AckKey, Ack], newer: dict[AckKey, Ack]) -> dict[AckKey, A
 
 def _message(message: aiomqtt.Message) -> Message:
     where = str(message.topic)
-    payload = bytes(message.payload) if isinstance(message.payload, bytes | bytearray) else b""
+    payload = bytes(message.payload)
     address = None
     try:
         address = decode.address(where)

@@ -1,7 +1,7 @@
 """Who looks at what happens now: one bounded queue a client, a slow one is dropped."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,7 +41,7 @@ class Hub:
         return {client.tenant for client in self._clients}
 
     @contextmanager
-    def client(self, tenant: str) -> Iterator[Client]:
+    def client(self, tenant: str) -> Generator[Client, None, None]:
         """Listen as a tenant, from now on."""
         # one place more than events: the end must always fit
         client = Client(tenant, asyncio.Queue(self._queue_events + 1))

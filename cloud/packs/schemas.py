@@ -35,7 +35,7 @@ class Pack(About):
     last_seen_ms: int = Field(description="UTC, ms since 1970")
     boot_id: str | None = Field(None, description="16 hex digits, of the boot that the pack is in")
     time_source: str | None = Field(None, description="where UTC comes from: arrival, placed, rtc, sntp, rig")
-    latest: TeleSample | None = None
+    latest: TeleSample | None = None  # pyright: ignore[reportInvalidTypeForm]
     faults: list[ActiveFault] = Field(default_factory=lambda: [])
 
 

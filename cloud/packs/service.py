@@ -6,7 +6,7 @@ from typing import Any
 
 from bms.tables import faults
 
-from cloud.errors import NotFound
+from cloud.errors import NotFoundError
 from cloud.packs import store
 from cloud.packs.schemas import ActiveFault, Pack
 from cloud.telemetry import service as telemetry
@@ -23,18 +23,18 @@ def named_fault(id: int) -> ActiveFault:
 
 
 def row_of(db: sqlite3.Connection, tenant: str, pack_id: str) -> int:
-    """The row of a pack: the one place where a pack's name meets a tenant. Raises NotFound."""
+    """The row of a pack: the one place where a pack's name meets a tenant. Raises NotFoundError."""
     found = store.one(db, tenant, pack_id)
     if found is None:
-        raise NotFound(f"there is no pack {pack_id!r}")
+        raise NotFoundError(f"there is no pack {pack_id!r}")
     return found["id"]
 
 
 def get(db: sqlite3.Connection, tenant: str, pack_id: str) -> Pack:
-    """A pack with its newest sample. Raises NotFound."""
+    """A pack with its newest sample. Raises NotFoundError."""
     found = store.one(db, tenant, pack_id)
     if found is None:
-        raise NotFound(f"there is no pack {pack_id!r}")
+        raise NotFoundError(f"there is no pack {pack_id!r}")
     return _pack(db, found)
 
 

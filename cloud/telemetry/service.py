@@ -7,7 +7,7 @@ from typing import Any
 from bms.tables.signals import CELLS, SIGNALS, TELE
 
 from cloud.clock import now_ms
-from cloud.errors import Invalid
+from cloud.errors import InvalidError
 from cloud.telemetry import columns, store
 from cloud.telemetry.schemas import (
     CellsSample,
@@ -55,24 +55,24 @@ def latest(db: sqlite3.Connection, pack: int, pack_id: str) -> Latest:
 
 
 def span(from_ms: int | None, to_ms: int | None, hours: float) -> tuple[int, int]:
-    """[from, to) of a request; `hours` back from the end when there is no beginning. Raises Invalid."""
+    """[from, to) of a request; `hours` back from the end when there is no beginning. Raises InvalidError."""
     # samples of this millisecond are part of what is known now
     end = now_ms() + 1 if to_ms is None else to_ms
     begin = end - int(hours * 3_600_000) if from_ms is None else from_ms
     if begin >= end:
-        raise Invalid(f"from is {begin} and to is {end}: from must be earlier")
+        raise InvalidError(f"from is {begin} and to is {end}: from must be earlier")
     return begin, end
 
 
 def fields(text: str | None) -> list[str]:
-    """Names of scalar tele columns, all of them by default. Raises Invalid naming what is not one."""
+    """Names of scalar tele columns, all of them by default. Raises InvalidError naming what is not one."""
     known = [row.name for row in columns.COLUMNS[TELE]]
     if text is None:
         return [row.name for row in columns.COLUMNS[TELE] if not row.array]
     wanted = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
     wrong = [name for name in wanted if name not in known]
     if wrong or not wanted:
-        raise Invalid(f"fields has {', '.join(wrong) or 'nothing'}; it can have {', '.join(known)}")
+        raise InvalidError(f"fields has {', '.join(wrong) or 'nothing'}; it can have {', '.join(known)}")
     return wanted
 
 

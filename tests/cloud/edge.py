@@ -213,6 +213,13 @@ class Edge:
             while any(self.held.values()):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
 
+    async def answered(self, seconds: float = 5) -> None:
+        """Wait for the next acknowledgement, whatever it covers."""
+        before = len(self.acks)
+        async with asyncio.timeout(seconds):
+            while len(self.acks) == before:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+
     async def connected(self, seconds: float = 10) -> None:
         """Wait until the broker has taken us."""
         async with asyncio.timeout(seconds):

@@ -92,7 +92,10 @@ async def test_duplicates_are_acknowledged_again_counted_and_not_stored(cloud: C
         body = edge.message(pack.boot_id, 0, samples, 30)
         for _ in range(3):
             await pack.publish(TELE, body)
+        await pack.answered()
+        # an acknowledgement can be lost: what is sent again must be answered again
         await pack.publish("hist", edge.message(pack.boot_id, 0, samples, 40, stream=0))
+        await pack.answered()
         await cloud.until(
             "/api/packs/pack-1/integrity",
             lambda report: [one["duplicates_ignored"] for one in report["streams"]] == [6],
@@ -100,7 +103,6 @@ async def test_duplicates_are_acknowledged_again_counted_and_not_stored(cloud: C
         entry = (await integrity(cloud))[f"{pack.boot_id:016x}", TELE]
     assert entry["stored"] == 2
     assert entry["conflicts"] == 0
-    assert len(pack.acks) >= 1
 
 
 async def test_the_same_key_with_other_content_is_an_alert_and_the_first_stays(cloud: Cloud) -> None:
@@ -212,7 +214,7 @@ async def test_a_restart_keeps_everything_and_goes_on(start: Start) -> None:
 
 
 async def test_many_gaps_never_stop_the_acknowledgements(start: Start) -> None:
-    async with start(ack_gaps=3) as cloud, running(Edge(cloud.mqtt_port, resend_after_s=60)) as pack:
+    async with start(ack_gaps=3) as cloud, running(Edge(cloud.mqtt_port, resend_after_s=0.2)) as pack:
         for _ in range(8):
             first = await pack.tele(1, lose=True)
             del pack.held[TELE][first]  # the edge's store was full: nobody will ever send this one

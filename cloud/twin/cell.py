@@ -164,11 +164,11 @@ class CellModel:
             np.interp(self.soc, cell.r_soc, cell.r2_ohm) * np.exp(k2 * warmth) * scale,
         )
 
-    def step(self, current_a: float, dt_s: float, ambient_c: float) -> Array:
+    def step(self, current_a: float, dt_s: float, ambient_c: Array | float) -> Array:
         """Advance by one step at constant current; terminal voltage of each cell at its end, in V."""
         return self.advance(current_a, dt_s, 1, ambient_c)[0]
 
-    def advance(self, current_a: float, dt_s: float, steps: int, ambient_c: float) -> Array:
+    def advance(self, current_a: float, dt_s: float, steps: int, ambient_c: Array | float) -> Array:
         """Advance by `steps` steps of `dt_s` at constant current.
 
         Returns the terminal voltages at the end of each step, shape (steps, cells), in V.
@@ -187,7 +187,9 @@ class CellModel:
         self.soc, self.v1_v, self.v2_v = soc[-1], v1[-1], v2[-1]
         return voltage_v
 
-    def _warm(self, current_a: float, span_s: float, ambient_c: float, r: tuple[Array, Array, Array]) -> None:
+    def _warm(
+        self, current_a: float, span_s: float, ambient_c: Array | float, r: tuple[Array, Array, Array]
+    ) -> None:
         cell = self.cell
         tiny = 1e-9  # ohm: a pair without resistance has no loss either
         heat_w = current_a**2 * r[0] + self.v1_v**2 / (r[1] + tiny) + self.v2_v**2 / (r[2] + tiny)
@@ -199,6 +201,6 @@ class CellModel:
         """Terminal voltage of each cell now, at `current_a`, in V."""
         return self.cell.ocv(self.soc) + current_a * self.resistances()[0] + self.v1_v + self.v2_v
 
-    def rest(self, seconds: float, ambient_c: float) -> None:
+    def rest(self, seconds: float, ambient_c: Array | float) -> None:
         """Park: no current for `seconds`."""
         self.step(0.0, seconds, ambient_c)

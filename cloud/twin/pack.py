@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from cloud.twin.cell import Array, CellFile, CellModel
 
+Integers = NDArray[np.int64]
+
 CLOSED = signals.GATE_NEGATIVE | signals.GATE_POSITIVE
 PRECHARGE = signals.GATE_NEGATIVE | signals.GATE_PRECHARGE
 
@@ -82,7 +84,7 @@ class Contactors:
 
 
 class Pack:
-    """Series string: cells with seeded spread, contactors and link. `sensors` temperature sensors sit evenly."""
+    """Series string: cells with seeded spread, contactors, link and `sensors` evenly placed temperature sensors."""
 
     def __init__(
         self,
@@ -102,11 +104,11 @@ class Pack:
         rng = np.random.default_rng(seed)
         capacity = 1 + spread_around(rng, spread.capacity, series)
         resistance = np.exp(spread_around(rng, spread.resistance, series))
-        self.temperature_offset_c = spread_around(rng, spread.temperature_k, series)
+        self.ambient_offset_k = spread_around(rng, spread.temperature_k, series)
         self.model = CellModel(
             cell,
             soc + spread_around(rng, spread.soc, series),
-            temperature_c=ambient_c + self.temperature_offset_c,
+            temperature_c=ambient_c + self.ambient_offset_k,
             capacity_scale=capacity,
             resistance_scale=resistance,
         )
@@ -120,21 +122,26 @@ class Pack:
         """Mean state of charge of the cells, 0..1."""
         return float(self.model.soc.mean())
 
+    def rest(self, seconds: float) -> None:
+        """Park the pack: no current for `seconds`, whatever the gates say."""
+        self.model.rest(seconds, self.ambient_c + self.ambient_offset_k)
+
     def advance(self, demand_a: float, dt_s: float, steps: int) -> Trace:
         """`steps` steps of `dt_s`; the load's `demand_a` flows only while the main path is closed."""
         closed = self.contactors.closed()
+        ambient_c = self.ambient_c + self.ambient_offset_k
         current_a = np.full(steps, demand_a if closed else 0.0)
         if self.contactors.gates & PRECHARGE == PRECHARGE and not closed:
             present_v = np.full(steps, self.model.terminal_v().sum())
             link_v, inrush_a = self.contactors.run(present_v, dt_s)
-            cell_v = self.model.advance(float(inrush_a.mean()), dt_s, steps, self.ambient_c)
+            cell_v = self.model.advance(float(inrush_a.mean()), dt_s, steps, ambient_c)
             return self._trace(inrush_a, cell_v, link_v)
-        cell_v = self.model.advance(demand_a if closed else 0.0, dt_s, steps, self.ambient_c)
+        cell_v = self.model.advance(demand_a if closed else 0.0, dt_s, steps, ambient_c)
         link_v, _ = self.contactors.run(cell_v.sum(axis=1), dt_s)
         return self._trace(current_a, cell_v, link_v)
 
     def _trace(self, current_a: Array, cell_v: Array, link_v: Array) -> Trace:
-        temperature_c = (self.model.temperature_c + self.temperature_offset_c)[self.sensor_cell]
+        temperature_c = self.model.temperature_c[self.sensor_cell]
         return Trace(current_a, cell_v, cell_v.sum(axis=1), link_v, temperature_c)
 
 
@@ -164,28 +171,28 @@ class Afe:
         self.sensors = sensors or Sensors()
         self.rng = np.random.default_rng([seed, 1])
 
-    def _read(self, value: Array, error: SensorError, per_unit: int, low: int, high: int) -> NDArray[np.int64]:
+    def _read(self, value: Array, error: SensorError, per_unit: int, low: int, high: int) -> Integers:
         seen = value * (1 + error.gain) + error.offset
         if error.noise:
             seen = seen + error.noise * self.rng.standard_normal(value.shape)
         return np.clip(np.rint(seen * per_unit), low, high).astype(np.int64)
 
-    def current_ma(self, trace: Trace) -> NDArray[np.int64]:
+    def current_ma(self, trace: Trace) -> Integers:
         """String current, shape (n,)."""
         return self._read(trace.current_a, self.sensors.current_a, 1000, -(2**31), 2**31 - 1)
 
-    def pack_mv(self, trace: Trace) -> NDArray[np.int64]:
+    def pack_mv(self, trace: Trace) -> Integers:
         """Pack voltage, shape (n,)."""
         return self._read(trace.pack_v, self.sensors.pack_v, 1000, 0, 2**32 - 1)
 
-    def link_mv(self, trace: Trace) -> NDArray[np.int64]:
+    def link_mv(self, trace: Trace) -> Integers:
         """Link voltage, shape (n,)."""
         return self._read(trace.link_v, self.sensors.pack_v, 1000, 0, 2**32 - 1)
 
-    def cell_mv(self, cell_v: Array) -> NDArray[np.int64]:
+    def cell_mv(self, cell_v: Array) -> Integers:
         """Cell voltages, any shape."""
         return self._read(cell_v, self.sensors.cell_v, 1000, 0, 2**16 - 1)
 
-    def temp_dc(self, trace: Trace) -> NDArray[np.int64]:
+    def temp_dc(self, trace: Trace) -> Integers:
         """Temperature sensors, shape (sensors,)."""
         return self._read(trace.temperature_c, self.sensors.temperature_c, 10, -(2**15), 2**15 - 1)

@@ -5,6 +5,9 @@ A value is a 32-bit signed integer in the row's unit. `low..high` is what makes 
 which way a safety-class value is tightened: -1 lower is safer, +1 higher is safer, 0 not safety.
 """
 
+import hashlib
+import struct
+
 SAFETY = "safety"
 TUNING = "tuning"
 PACK = "pack"
@@ -92,3 +95,11 @@ def preset(name: str, chemistry: int) -> "tuple[int, int, int]":
 def defaults(chemistry: int) -> "dict[str, int]":
     """Every parameter's default for a chemistry, by name."""
     return {row.name: preset(row.name, chemistry)[0] for row in PARAMS}
+
+
+def fingerprint(values: "dict[str, int]") -> bytes:
+    """First 8 bytes of SHA-256 over the values in table order, 4 bytes each, little endian."""
+    digest = hashlib.sha256()
+    for row in PARAMS:
+        digest.update(struct.pack("<i", values[row.name]))
+    return digest.digest()[:8]

@@ -83,10 +83,10 @@ def cobs(raw: bytes) -> bytes:
     return b"".join([_BYTES[len(block) + 1] + block for block in raw.split(b"\0")]) + b"\0"
 
 
-def seal(kind: int, seq: int, ms: int, payload: bytes) -> bytes:
-    """One frame as it goes over the wire."""
+def seal(kind: int, seq: int, ms: int, payload: bytes, *, spoil: int = 0) -> bytes:
+    """One frame as it goes over the wire; `spoil` is XORed into the CRC."""
     raw = _HEADER.pack(frame.VERSION, kind, seq & 0xFFFF, ms & 0xFFFFFFFF) + payload
-    return cobs(raw + _CRC.pack(crc_hqx(raw, 0xFFFF)))
+    return cobs(raw + _CRC.pack(crc_hqx(raw, 0xFFFF) ^ spoil))
 
 
 def unseal(wire: bytes) -> bytes:

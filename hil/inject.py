@@ -98,4 +98,3 @@ class FrameFaults:
         spot = {"fast": 13, "cells": 2, "temps": 1}[group]
         marked = payload[:spot] + b"\x01" + payload[spot + 1 :]
         return seal(kind, seq, tick * TICK_MS, marked), False
-

@@ -79,7 +79,9 @@ def read_log(path: Path) -> Log:
     missing = [name for name in COLUMNS if name not in table.column_names]
     if missing:
         found = ", ".join(table.column_names)
-        raise LogError(f"{path}: column {missing[0]!r} is missing; a log needs {', '.join(COLUMNS)}; found: {found}")
+        raise LogError(
+            f"{path}: column {missing[0]!r} is missing; a log needs {', '.join(COLUMNS)}; found: {found}"
+        )
     wanted = [*COLUMNS, *(["soc"] if "soc" in table.column_names else [])]
     data = {name: _column(path, table, name) for name in wanted}
     time_s = data["time_s"]

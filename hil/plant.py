@@ -149,7 +149,9 @@ class ReplaySource:
         begin = 1.0 if config.start_soc is None else config.start_soc
         below = np.flatnonzero(log.soc <= begin)
         if not len(below):
-            raise ValueError(f"log {log.name} ends at {log.soc[-1]:.0%} SoC, before the start SoC of {begin:.0%}")
+            raise ValueError(
+                f"log {log.name} ends at {log.soc[-1]:.0%} SoC, before the start SoC of {begin:.0%}"
+            )
         self.cursor = Cursor(log, int(below[0]))
         self.contactors = Contactors(config.link)
         self.capacity_ah = log.capacity_ah or cell.capacity_ah
@@ -236,5 +238,3 @@ def make_plant(kind: str, cell: CellFile, log: Log | None, config: PlantConfig) 
             raise ValueError("a replay needs a log")
         return Plant(ReplaySource(cell, log, config), config)
     raise ValueError(f"source is {kind!r}, it must be model or replay")
-
-

@@ -55,10 +55,16 @@ class Record:
         """Keep the extremes of each sample, as the protections see them."""
         self.current_ma.append(readings.current_ma)
         self.cells += zip(
-            readings.cells_at, readings.cell_mv.min(axis=1).tolist(), readings.cell_mv.max(axis=1).tolist(), strict=True
+            readings.cells_at,
+            readings.cell_mv.min(axis=1).tolist(),
+            readings.cell_mv.max(axis=1).tolist(),
+            strict=True,
         )
         self.temps += zip(
-            readings.temps_at, readings.temp_dc.min(axis=1).tolist(), readings.temp_dc.max(axis=1).tolist(), strict=True
+            readings.temps_at,
+            readings.temp_dc.min(axis=1).tolist(),
+            readings.temp_dc.max(axis=1).tolist(),
+            strict=True,
         )
         self.soc.append((readings.tick + len(readings.current_ma), soc))
 
@@ -66,7 +72,9 @@ class Record:
 class Encoder:
     """Readings into the frames of each tick: CELLS and TEMPS when due, FAST last."""
 
-    def __init__(self, injections: Sequence[Injection] = (), missed: dict[str, list[int]] | None = None) -> None:
+    def __init__(
+        self, injections: Sequence[Injection] = (), missed: dict[str, list[int]] | None = None
+    ) -> None:
         self._altering = [i for i in injections if i.kind in READING_FAULTS]
         self._faults = FrameFaults(injections)
         self._missed = missed
@@ -142,7 +150,9 @@ class Session:
         while not self.receive(0.0):
             if time.monotonic() > end:
                 said = self.record.logs[-1] if self.record.logs else self.board.console_tail()
-                raise TargetError(f"{self.board.name}: no answer to CONFIG in {timeout_s:.0f} s; it said: {said}")
+                raise TargetError(
+                    f"{self.board.name}: no answer to CONFIG in {timeout_s:.0f} s; it said: {said}"
+                )
             self.board.send(self.encoder.plain(frame.CONFIG, 0, self._config))
             if self.receive(0.1):
                 break

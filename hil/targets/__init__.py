@@ -7,7 +7,9 @@ from hil.targets.base import BoardSetup, Target, TargetError
 NAMES = ("cpython", "unix", "mps2_an500", "serial")
 
 
-def make_target(name: str, setup: BoardSetup, *, lockstep: bool, emulator: str = "qemu", port: str = "") -> Target:
+def make_target(
+    name: str, setup: BoardSetup, *, lockstep: bool, emulator: str = "qemu", port: str = ""
+) -> Target:
     """The target of that name, not started. Raises TargetError saying what is missing and how to get it."""
     if name in ("cpython", "unix"):
         from hil.targets.desk import DeskTarget

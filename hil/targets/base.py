@@ -165,7 +165,9 @@ class SocketTarget:
             while not select.select([server], [], [], 0.05)[0]:
                 self.child.require_alive()
                 if time.monotonic() > end:
-                    raise TargetError(f"{self.name}: did not connect in {_START_S:.0f} s: {self.child.tail()}")
+                    raise TargetError(
+                        f"{self.name}: did not connect in {_START_S:.0f} s: {self.child.tail()}"
+                    )
             self._sock, _ = server.accept()
 
     @property
@@ -184,7 +186,9 @@ class SocketTarget:
         try:
             self._sock.sendall(data)
         except OSError as error:
-            raise TargetError(f"{self.name}: the link broke ({error.strerror}): {self.console_tail()}") from error
+            raise TargetError(
+                f"{self.name}: the link broke ({error.strerror}): {self.console_tail()}"
+            ) from error
 
     def recv(self, timeout_s: float) -> bytes:
         """See Target."""

@@ -27,7 +27,9 @@ class SerialTarget:
         try:
             self._serial = serial.serial_for_url(self._port, baudrate=BAUD, timeout=0)
         except (serial.SerialException, ValueError) as error:
-            raise TargetError(f"serial: cannot open {self._port}: {error}; is the board plugged in?") from error
+            raise TargetError(
+                f"serial: cannot open {self._port}: {error}; is the board plugged in?"
+            ) from error
 
     def _open(self) -> serial.SerialBase:
         if self._serial is None:

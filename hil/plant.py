@@ -110,6 +110,7 @@ class ModelSource:
             cell, config.series, top, sensors=config.sensors, spread=config.spread, link=config.link,
             seed=config.seed, ambient_c=ambient_c,
         )  # fmt: skip
+        self._per_log_a = _parallel(cell, log)
         self.cursor = None if log is None else Cursor(log, self._drive_down(log, begin))
         self.pack.rest(config.rest_s)
         self.contactors = self.pack.contactors
@@ -121,7 +122,7 @@ class ModelSource:
             if self.pack.soc <= soc:
                 return row
             ambient_c = self.pack.ambient_c + self.pack.ambient_offset_k
-            self.pack.model.step(float(log.current_a[row]), float(dt_s), ambient_c)
+            self.pack.model.step(float(log.current_a[row]) * self._per_log_a, float(dt_s), ambient_c)
         raise ValueError(f"log {log.name} ends at {self.pack.soc:.0%} SoC, before the start SoC of {soc:.0%}")
 
     @property
@@ -131,7 +132,15 @@ class ModelSource:
 
     def advance(self, ticks: int) -> Trace:
         """See Source."""
-        return self.pack.advance(self.cursor.current_a if self.cursor else 0.0, TICK_S, ticks)
+        demand_a = self.cursor.current_a * self._per_log_a if self.cursor else 0.0
+        return self.pack.advance(demand_a, TICK_S, ticks)
+
+
+def _parallel(cell: CellFile, log: Log | None) -> float:
+    # A log of a cell of quite another size stands for so many of ours in parallel: the same C-rate.
+    capacity_ah = log.capacity_ah if log else None
+    ratio = 1.0 if not capacity_ah else cell.capacity_ah / capacity_ah
+    return 1.0 if 0.7 < ratio < 1.4 else ratio
 
 
 class ReplaySource:

@@ -14,6 +14,8 @@ from hil.logs import Log, LogError, read_log
 
 NAME = "simulated-chen2020"
 _CAPACITY_AH = 5.0
+_START_SOC = 0.95
+"""Leaves room for regeneration below the cell's upper voltage."""
 _HINT = "no log given, and PyBaMM is needed to simulate one: pip install 'cellkeeper[twin]', or name a log by --data"
 
 
@@ -37,11 +39,11 @@ def drive_profile(seconds: int, capacity_ah: float, seed: int = 7) -> Array:
     power_w = speed * (0.01 * mass_kg * 9.81 + 0.4 * speed**2 + mass_kg * accel)
     power_w = np.where(power_w < 0, 0.5 * power_w, power_w) + 400.0
     current_a = -power_w / power_w.mean() * capacity_ah / 3
-    return np.clip(current_a, -1.6 * capacity_ah, 0.5 * capacity_ah)
+    return np.clip(current_a, -1.6 * capacity_ah, 0.4 * capacity_ah)
 
 
 def simulated_log(state_dir: Path) -> Log:
-    """The simulated drive cycle, from full to nearly empty; made once and kept in `state_dir`."""
+    """The simulated drive cycle, from nearly full to nearly empty; made once and kept in `state_dir`."""
     path = state_dir / f"{NAME}.parquet"
     if not path.exists():
         sys.stderr.write("no measured log: simulating a drive cycle with PyBaMM once (some seconds)\n")
@@ -65,12 +67,12 @@ def _simulate() -> dict[str, Array]:
     values = pybamm.ParameterValues("Chen2020")
     current_a = drive_profile(12_000, _CAPACITY_AH)
     held_ah = -np.concatenate(([0.0], np.cumsum(current_a[:-1]))) / 3600
-    keep = int(np.searchsorted(held_ah, 0.9 * _CAPACITY_AH))
+    keep = int(np.searchsorted(held_ah, 0.85 * _CAPACITY_AH))
     current_a = current_a[:keep]
     time_s = np.arange(len(current_a), dtype=np.float64)
     values["Current function [A]"] = pybamm.Interpolant(time_s, -current_a, pybamm.t)
     simulation = pybamm.Simulation(model, parameter_values=values, solver=pybamm.IDAKLUSolver())
-    solution = simulation.solve(time_s, initial_soc=1.0)
+    solution = simulation.solve([0.0, float(time_s[-1])], initial_soc=_START_SOC, t_interp=time_s)
     last = len(solution.t)
     capacity_ah = float(values["Nominal cell capacity [A.h]"])
     return {
@@ -78,5 +80,5 @@ def _simulate() -> dict[str, Array]:
         "current_a": current_a[:last],
         "voltage_v": solution["Terminal voltage [V]"].entries,
         "temperature_c": solution["X-averaged cell temperature [K]"].entries - 273.15,
-        "soc": 1.0 - held_ah[:last] / capacity_ah,
+        "soc": _START_SOC - held_ah[:last] / capacity_ah,
     }

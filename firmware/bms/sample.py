@@ -57,12 +57,16 @@ class Snapshot:
     """What the tasks above the tick may look at: a copy, taken by the tick at a period's start.
 
     `charge_ma_ms` is the charge since the snapshot before; `min`/`max` are over cells and sensors.
+    `*_known` says whether a group's values are fresh enough to be believed.
     """
 
     def __init__(self, n_cells: int, n_temps: int) -> None:
         self.tick = 0
         self.charge_ma_ms = 0
         self.proven = False
+        self.fast_known = False
+        self.cells_known = False
+        self.temps_known = False
         self.current_ma = 0
         self.pack_mv = 0
         self.link_mv = 0

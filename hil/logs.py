@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
+
 from cloud.twin.cell import Array, CellFile, cell_names, load_cell
 
 COLUMNS = ("time_s", "current_a", "voltage_v", "temperature_c")

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
+
 from cloud.twin.cell import Array, CellFile
 from cloud.twin.pack import Afe, Contactors, Integers, Link, Pack, Sensors, Spread, Trace, spread_around
-
 from hil.link import CELLS_EVERY, TEMPS_EVERY, TICK_MS
 from hil.logs import Log
 

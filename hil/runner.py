@@ -13,8 +13,8 @@ from typing import Any
 
 from bms.link import frame
 from bms.tables import params
-from cloud.twin.cell import load_cell
 
+from cloud.twin.cell import load_cell
 from hil.logs import Log
 from hil.plant import Plant, PlantConfig, make_plant
 from hil.scenario import Scenario

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from bms.tables import faults, params
-from cloud.twin.cell import cell_names
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from cloud.twin.cell import cell_names
 from hil.inject import FRAME_FAULTS, Injection
 from hil.link import TICK_MS
 

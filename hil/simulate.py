@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
-from cloud.twin.cell import Array
 
+from cloud.twin.cell import Array
 from hil.logs import Log, LogError, read_log
 
 NAME = "simulated-chen2020"

@@ -21,6 +21,7 @@ from bms.memory.layout import IDENTITY
 ROOT = Path(__file__).resolve().parents[2]
 _START_S = 20.0
 _STOP_S = 3.0
+_MOST_WAITING = 4096
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG = 1
 
@@ -56,6 +57,10 @@ class Target(Protocol):
 
     def send(self, data: bytes) -> None:
         """Send all of `data`; waits while the line is full."""
+        ...
+
+    def offer(self, data: bytes) -> None:
+        """Send without ever waiting, as a serial line does: what does not fit is lost."""
         ...
 
     def recv(self, timeout_s: float) -> bytes:
@@ -141,6 +146,7 @@ class SocketTarget:
         self.child: Child | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._sock: socket.socket | None = None
+        self._cut = b""
 
     @property
     def folder(self) -> Path:
@@ -189,6 +195,21 @@ class SocketTarget:
             raise TargetError(
                 f"{self.name}: the link broke ({error.strerror}): {self.console_tail()}"
             ) from error
+
+    def offer(self, data: bytes) -> None:
+        """See Target. A frame that was cut is finished first, so that the board sees whole frames or none."""
+        if self._sock is None:
+            raise TargetError(f"{self.name}: not started")
+        data = self._cut + data if len(self._cut) < _MOST_WAITING else self._cut
+        try:
+            sent = self._sock.send(data, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            raise TargetError(
+                f"{self.name}: the link broke ({error.strerror}): {self.console_tail()}"
+            ) from error
+        self._cut = data[sent:]
 
     def recv(self, timeout_s: float) -> bytes:
         """See Target."""

@@ -43,6 +43,12 @@ class SerialTarget:
         except serial.SerialException as error:
             raise TargetError(f"serial: {self._port} failed: {error}") from error
 
+    def offer(self, data: bytes) -> None:
+        """See Target."""
+        line = self._open()
+        if line.out_waiting < 4096:
+            self.send(data)
+
     def recv(self, timeout_s: float) -> bytes:
         """See Target."""
         line = self._open()

@@ -47,8 +47,8 @@ def list_scenarios() -> None:
 @click.option("--seed", default=1, show_default=True, help="Seed of spread and noise.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object only.")
 def run(
-    names: tuple[str, ...], target: str, emulator: str, port: str, data: Path | None, out: Path | None, seed: int,
-    as_json: bool,
+    names: tuple[str, ...], target: str, emulator: str, port: str, data: Path | None, out: Path | None,
+    seed: int, as_json: bool,
 ) -> None:  # fmt: skip
     """Run scenarios (all when none is named) and report; fails when an expectation does not hold."""
     console = Console(stderr=as_json, quiet=as_json)

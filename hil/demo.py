@@ -99,6 +99,9 @@ class Demo:
         """Cloud first, then the boards."""
         with self.console.status("starting the cloud"):
             self.cloud.start()
+        running: list[FreeBoard] = []  # a board that has said hello must get its frames at once
+        self._thread = threading.Thread(target=run_free, args=(running, self._stop), name="rig", daemon=True)
+        self._thread.start()
         starts = np.linspace(*_SOC_RANGE, len(targets)).round(3).tolist()
         for number, (target, soc) in enumerate(zip(targets, starts, strict=True), 1):
             with self.console.status(f"starting board {number} of {len(targets)} on {target}"):
@@ -106,10 +109,8 @@ class Demo:
                 self.packs.append(pack)
                 pack.board.session.board.start()
                 pack.board.session.hello()
+                running.append(pack.board)
             self.console.print(f"{pack.name}: {target}, parked at {soc:.0%}")
-        boards = [pack.board for pack in self.packs]
-        self._thread = threading.Thread(target=run_free, args=(boards, self._stop), name="rig", daemon=True)
-        self._thread.start()
 
     def second(self) -> None:
         """Once a second: tell the cloud the reference SoC. A cloud that is down misses it."""

@@ -31,7 +31,7 @@ def missing_below(stream: dict[str, Any], sent: int) -> int:
 
 
 def count(integrity: dict[str, Any], tele_sent: int) -> Counts:
-    """Counts from /integrity. `tele_sent` is the board's own count; other streams count to their newest seq."""
+    """Counts from /integrity. `tele_sent` is the board's own count; others count to their newest seq."""
     sent = stored = duplicated = 0
     tele_seen = False
     for stream in integrity["streams"]:

@@ -52,13 +52,13 @@ class FreeBoard:
 
 
 def run_free(boards: Sequence[FreeBoard], stop: threading.Event) -> None:
-    """Run until `stop`; a board that fails drops out with its `error` set.
+    """Run until `stop`, whatever `boards` holds by then; a board that fails drops out with its `error` set.
 
     Late ticks are made up for two at a time; more than 50 ms behind, the clock is set anew.
     """
     due_s = time.monotonic()
     while not stop.is_set():
-        for board in boards:
+        for board in tuple(boards):
             if not board.error:
                 try:
                     board.tick()

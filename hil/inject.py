@@ -21,9 +21,9 @@ SIGNALS = {"current_ma": "fast", "pack_mv": "fast", "link_mv": "fast", "cell_mv"
 class Injection:
     """One fault, active for from_tick <= tick < to_tick.
 
-    Faults of readings (`set`, `offset` by `value`; `stuck` at the first reading in the window) name a `signal`
-    and, for arrays, an `index` (None: all). Faults of frames name a `group`: `drop` sends none, `bad_crc`
-    and `bad_length` spoil it, `stale` repeats the frame before the window, `bad_quality` marks it unbelievable.
+    Faults of readings (`set`, `offset` by `value`; `stuck` at the first reading in the window) name a signal
+    and, for arrays, an `index` (None: all). Faults of frames name a group: `drop` sends none, `bad_crc` and
+    `bad_length` spoil it, `stale` repeats the last frame before the window, `bad_quality` disowns it.
     """
 
     kind: str
@@ -53,8 +53,10 @@ class Injection:
         group = SIGNALS[self.target]
         n = len(readings.current_ma)
         ticks = {
-            "fast": range(readings.tick, readings.tick + n), "cells": readings.cells_at, "temps": readings.temps_at,
-        }[group]  # fmt: skip
+            "fast": range(readings.tick, readings.tick + n),
+            "cells": readings.cells_at,
+            "temps": readings.temps_at,
+        }[group]
         rows = [row for row, tick in enumerate(ticks) if self.active(tick)]
         if not rows:
             return

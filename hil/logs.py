@@ -1,7 +1,7 @@
 """Measured logs: reading, checking and choosing the input of a run.
 
-A log is one cell's test as CSV or Parquet with `time_s, current_a, voltage_v, temperature_c` and, where known,
-`soc` (0..1). Positive current charges. Time steps need not be constant: a row holds until the next one.
+A log is one cell's test as CSV or Parquet with `time_s, current_a, voltage_v, temperature_c` and, where
+known, `soc` (0..1). Positive current charges. Time steps need not be constant: a row holds until the next one.
 """
 
 from __future__ import annotations
@@ -126,8 +126,10 @@ def _distance_from_room(log: Log) -> int:
 
 
 def find_drive(folder: Path, *, short: bool = False) -> Log:
-    """The drive cycle to use from a folder of logs, by content: nearest to room temperature, then by folder, then
-    by duration (`short`) or path. Files that are no usable log are passed over. Raises LogError if none is left.
+    """The drive cycle to use from a folder of logs, by content: nearest to room temperature, then by folder,
+    then by duration (`short`) or path. Files that are no usable log are passed over.
+
+    Raises LogError if none is left.
     """
     if not folder.is_dir():
         raise LogError(f"{folder}: no such folder")

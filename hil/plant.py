@@ -1,7 +1,7 @@
 """What the board's front end sees: a pack that follows a log's current, or the log's own voltages.
 
-The drive waits: log time passes only while the main contactors are closed, so that the reference SoC stays right.
-A row of the log holds until the next one, which conserves charge (rows are means over their interval).
+The drive waits: log time passes only while the main contactors are closed, so that the reference SoC stays
+right. A row of the log holds until the next one: rows are means over their interval, so this conserves charge.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class PlantConfig:
 
 @dataclass
 class Readings:
-    """Integers of n ticks from `tick` on. `cell_mv` holds rows for `cells_at`, `temp_dc` for `temps_at` (ticks)."""
+    """Integers of n ticks from `tick` on; rows of `cell_mv` and `temp_dc` are for ticks `cells_at`, `temps_at`."""
 
     tick: int
     feedback: int
@@ -144,7 +144,7 @@ def _parallel(cell: CellFile, log: Log | None) -> float:
 
 
 class ReplaySource:
-    """The log's own voltages, with per-cell offsets that sum to zero; relaxes to the model's OCV when open."""
+    """The log's own voltages, with offsets a cell that sum to zero; relaxes to the OCV when open."""
 
     def __init__(self, cell: CellFile, log: Log, config: PlantConfig) -> None:
         if log.soc is None:

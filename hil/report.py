@@ -19,8 +19,8 @@ from hil.verdict import Trip, signal_of
 
 _AROUND_TICKS = 60
 _WIDTH, _HEIGHT, _PAD = 640, 220, 46
-_STYLE = """body{font:15px/1.45 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1c2430}
-table{border-collapse:collapse;margin:.6rem 0}td,th{padding:.2rem .8rem .2rem 0;text-align:left;vertical-align:top}
+_STYLE = """body{font:15px/1.45 system-ui,sans-serif;max-width:60rem;margin:2rem auto}
+table{border-collapse:collapse}td{padding:.2rem .8rem .2rem 0;vertical-align:top}
 .pass{color:#0a7a3d}.fail{color:#b3261e}code{font-size:.85em}svg{max-width:100%;height:auto}h2{margin-top:2rem}"""
 
 
@@ -92,8 +92,8 @@ def _section(outcome: Outcome) -> str:
 def _trip(outcome: Outcome, trip: Trip) -> str:
     reaction = "gates did not fall" if trip.reaction_ms is None else f"{trip.reaction_ms} ms"
     caption = (
-        f"<h3>{html.escape(trip.fault)}</h3><p>limit {html.escape(trip.limit)} = {trip.limit_value}, offending "
-        f"frame at tick {trip.offending_tick}, gates open at tick {trip.gates_tick}: {reaction} "
+        f"<h3>{html.escape(trip.fault)}</h3><p>limit {html.escape(trip.limit)} = {trip.limit_value}, "
+        f"offending frame at tick {trip.offending_tick}, gates open at tick {trip.gates_tick}: {reaction} "
         f"(contract {trip.max_reaction_ms} ms){', latched' if trip.latched else ''}</p>"
     )
     return caption + _plot(outcome, trip)

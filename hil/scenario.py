@@ -55,10 +55,8 @@ class Inject(BaseModel):
         if self.beyond is not None and self.beyond not in {row.limit for row in faults.FAULTS}:
             raise ValueError(f"beyond {self.beyond!r} is no limit of the fault table")
         if (self.kind in FRAME_FAULTS) != (self.target in faults.GROUPS):
-            raise ValueError(
-                f"kind {self.kind!r} acts on a {'group of frames' if self.kind in FRAME_FAULTS else 'signal'}, "
-                f"not on {self.target!r}"
-            )
+            what = "group of frames" if self.kind in FRAME_FAULTS else "signal"
+            raise ValueError(f"kind {self.kind!r} acts on a {what}, not on {self.target!r}")
         return self
 
     def injection(self, chemistry: int) -> Injection:
@@ -78,9 +76,9 @@ class Inject(BaseModel):
 class Expect(BaseModel):
     """What must hold. Exactly one of the fields, with its companions:
 
-    `trip`: that fault comes after the first offending sample and the gates fall within the row's max_reaction_ms;
-    `no_faults: true`: no fault at all; `state` (from `by_s` to the end); `soc_error_points` (mean absolute, from
-    `by_s` on); `driven_s`: at least so long with closed contactors.
+    `trip`: that fault comes first, and the gates fall within the row's max_reaction_ms; `no_faults: true`: no
+    fault at all; `state` (from `by_s` to the end); `soc_error_points` (mean absolute, from `by_s` on);
+    `driven_s`: at least so long with closed contactors.
     """
 
     model_config = _FORBID

@@ -33,7 +33,7 @@ _GATES_AT = frame.HEADER + 4
 
 @dataclass
 class Record:
-    """What went over the link: every ACTUATE body, and the readings with the ticks that carried valid samples."""
+    """What went over the link: every ACTUATE body, the extremes of the readings, and the frames spoilt."""
 
     actuates: bytearray = field(default_factory=bytearray)
     current_ma: list[NDArray[np.int64]] = field(default_factory=list[NDArray[np.int64]])
@@ -200,8 +200,8 @@ class Session:
             while self.actuates < want:
                 if not self.receive(HUNG_S) and self.actuates < want:
                     raise TargetError(
-                        f"{self.board.name}: hung at tick {self.plant.tick}: {want - self.actuates} ACTUATE frames "
-                        f"missing after {HUNG_S:.0f} s; console: {self.board.console_tail()}"
+                        f"{self.board.name}: hung at tick {self.plant.tick}: {want - self.actuates} ACTUATE "
+                        f"frames missing after {HUNG_S:.0f} s; console: {self.board.console_tail()}"
                     )
             done += len(wires)
             if progress:

@@ -22,8 +22,8 @@ _HINT = "no log given, and PyBaMM is needed to simulate one: pip install 'cellke
 def drive_profile(seconds: int, capacity_ah: float, seed: int = 7) -> Array:
     """Current in A, 1 Hz, discharge negative: a synthetic car's speed turned into power with regeneration.
 
-    Speed goes between random targets with bounded acceleration; power = rolling + air + inertia, scaled so that the
-    mean discharge is about C/3; peaks stay below 1.6C, which is what the cell of Chen2020 bears.
+    Speed goes between random targets with bounded acceleration; power = rolling + air + inertia, scaled so
+    that the mean discharge is about C/3; peaks stay below 1.6C, which is what the cell of Chen2020 bears.
     """
     rng = np.random.default_rng(seed)
     speed = np.zeros(seconds)
@@ -53,8 +53,8 @@ def simulated_log(state_dir: Path) -> Log:
         partial.rename(path)
     log = read_log(path)
     return Log(
-        NAME, "simulated with PyBaMM (SPMe, Chen2020)", log.time_s, log.current_a, log.voltage_v, log.temperature_c,
-        log.soc, simulated=True,
+        NAME, "simulated with PyBaMM (SPMe, Chen2020)", log.time_s, log.current_a, log.voltage_v,
+        log.temperature_c, log.soc, simulated=True,
     )  # fmt: skip
 
 

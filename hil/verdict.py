@@ -16,7 +16,7 @@ from hil.session import Record
 
 @dataclass(frozen=True)
 class Trip:
-    """A row of the fault table that fired: when its cause came over the link, when the board said so, when gates fell.
+    """A row of the fault table that fired: when its cause came, when the board said so, when the gates fell.
 
     Ticks count from 1 (the board's). `reaction_ms` runs from the first offending frame to the end of the tick
     whose ACTUATE carried open gates: an upper bound. None where something did not happen.

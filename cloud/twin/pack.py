@@ -1,7 +1,7 @@
 """A string of cells with spread, its contactors, precharge and link capacitor, and what sensors see of it.
 
-Gate bits are those of `bms.tables.signals`: NEGATIVE + POSITIVE close the path, NEGATIVE + PRECHARGE charge the
-link capacitor through a resistor, anything else is open: no current flows and the cells relax.
+Gate bits are those of `bms.tables.signals`: NEGATIVE + POSITIVE close the path, NEGATIVE + PRECHARGE charge
+the link capacitor through a resistor, anything else is open: no current flows and the cells relax.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Trace:
-    """What the string did in n steps: current (n,), cells (n, cells), pack and link (n,), sensors (temps,)."""
+    """What the string did in n steps: current, pack and link (n,), cells (n, cells), sensors (temps,)."""
 
     current_a: Array
     cell_v: Array
@@ -84,7 +84,7 @@ class Contactors:
 
 
 class Pack:
-    """Series string: cells with seeded spread, contactors, link and `sensors` evenly placed temperature sensors."""
+    """Series string: cells with seeded spread, contactors, link and evenly placed temperature sensors."""
 
     def __init__(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import select
@@ -223,10 +224,8 @@ class SocketTarget:
             data = b""
         if not data:
             if self.child:
-                try:
+                with contextlib.suppress(subprocess.TimeoutExpired):
                     self.child.process.wait(1.0)
-                except subprocess.TimeoutExpired:
-                    pass
                 self.child.require_alive()
             raise TargetError(f"{self.name}: hung up the link: {self.console_tail()}")
         return data

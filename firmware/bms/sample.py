@@ -9,6 +9,10 @@ QUALITY_OK = 0
 """Quality of a group whose values can be believed; any other value says why they cannot."""
 
 
+UNKNOWN_CPCT = 10_000
+"""A sigma of 100 %: the state of charge is not known."""
+
+
 class Sample:
     """Last measurement of one string: `n_cells` cells and `n_temps` sensors.
 
@@ -44,7 +48,7 @@ class Command:
         self.pump_pct = 0
         self.limiter = 0
         self.soc_cpct = 0
-        self.sigma_cpct = 10_000
+        self.sigma_cpct = UNKNOWN_CPCT
         self.current_limit_da = 0
         self.kept = 0
         self.next_seq = 0
@@ -91,6 +95,6 @@ class Estimate:
 
     def __init__(self) -> None:
         self.soc_cpct = 0
-        self.sigma_cpct = 10_000
+        self.sigma_cpct = UNKNOWN_CPCT
         self.kept = 0
         self.next_seq = 0

@@ -6,7 +6,7 @@ from array import array
 from bms import VERSION
 from bms.link import telemetry
 from bms.link.telemetry import MISSING, Telemetry
-from bms.sample import TICK_MS
+from bms.sample import TICK_MS, UNKNOWN_CPCT
 from bms.tables import signals
 from bms.tables.faults import FAULTS
 from bms.tables.signals import SIGNALS
@@ -77,8 +77,9 @@ class Reports:
         row[_KEY["pack_voltage_v"]] = snapshot.pack_mv if fast else MISSING
         row[_KEY["current_a"]] = snapshot.current_ma if fast else MISSING
         row[_KEY["link_voltage_v"]] = snapshot.link_mv if fast else MISSING
-        row[_KEY["soc"]] = estimate.soc_cpct
-        row[_KEY["soc_sigma"]] = estimate.sigma_cpct
+        soc_known = estimate.sigma_cpct < UNKNOWN_CPCT
+        row[_KEY["soc"]] = estimate.soc_cpct if soc_known else MISSING
+        row[_KEY["soc_sigma"]] = estimate.sigma_cpct if soc_known else MISSING
         cells = snapshot.cells_known
         row[_KEY["cell_voltage_min_v"]] = snapshot.cell_min_mv if cells else MISSING
         row[_KEY["cell_voltage_max_v"]] = snapshot.cell_max_mv if cells else MISSING

@@ -1,7 +1,7 @@
 """Measured logs: reading, checking and choosing the input of a run.
 
 A log is one cell's test as CSV or Parquet with `time_s, current_a, voltage_v, temperature_c` and, where
-known, `soc` (0..1). Positive current charges. Time steps need not be constant: a row holds until the next one.
+known, `soc` (0..1). Positive current charges. Steps need not be constant: a row holds until the next one.
 """
 
 from __future__ import annotations

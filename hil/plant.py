@@ -1,7 +1,7 @@
 """What the board's front end sees: a pack that follows a log's current, or the log's own voltages.
 
 The drive waits: log time passes only while the main contactors are closed, so that the reference SoC stays
-right. A row of the log holds until the next one: rows are means over their interval, so this conserves charge.
+right. A row of the log holds until the next one: they are means over it, so this conserves charge.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class PlantConfig:
 
 @dataclass
 class Readings:
-    """Integers of n ticks from `tick` on; rows of `cell_mv` and `temp_dc` are for ticks `cells_at`, `temps_at`."""
+    """Integers of n ticks from `tick` on; `cell_mv`, `temp_dc` have rows for ticks `cells_at`, `temps_at`."""
 
     tick: int
     feedback: int

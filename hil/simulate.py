@@ -16,7 +16,9 @@ NAME = "simulated-chen2020"
 _CAPACITY_AH = 5.0
 _START_SOC = 0.95
 """Leaves room for regeneration below the cell's upper voltage."""
-_HINT = "no log given, and PyBaMM is needed to simulate one: pip install 'cellkeeper[twin]', or name a log by --data"
+_HINT = (
+    "no log given; to simulate one PyBaMM is needed: pip install 'cellkeeper[twin]', or name a log by --data"
+)
 
 
 def drive_profile(seconds: int, capacity_ah: float, seed: int = 7) -> Array:

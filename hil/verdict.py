@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from bms.sample import UNKNOWN_CPCT
 from bms.tables import faults, params, signals
 from numpy.typing import NDArray
 
@@ -150,12 +151,17 @@ def soc_errors(record: Record, by_s: float = 0.0) -> NDArray[np.float64]:
     frames = record.frames()
     reference = np.array([entry for entry in record.soc if entry[0] * TICK_MS >= by_s * 1000]).reshape(-1, 2)
     at = np.minimum(np.searchsorted(frames["tick"], reference[:, 0]), len(frames) - 1)
-    return np.abs(frames["soc_cpct"][at] / 100.0 - reference[:, 1] * 100.0)
+    known = frames["sigma_cpct"][at] < UNKNOWN_CPCT
+    return np.abs(frames["soc_cpct"][at] / 100.0 - reference[:, 1] * 100.0)[known]
 
 
 def _soc(expect: Expect, record: Record) -> Check:
     bound = expect.soc_error_points or 0.0
     errors = soc_errors(record, expect.by_s)
+    frames = record.frames()
+    late = frames["sigma_cpct"][frames["tick"] * TICK_MS >= expect.by_s * 1000]
+    if (late >= UNKNOWN_CPCT).any():
+        return Check(f"SoC known from {expect.by_s:g} s on", False, "the board does not know it")
     text = f"SoC error below {bound:g} points (mean, from {expect.by_s:g} s on)"
     if not len(errors):
         return Check(text, False, "no estimate")

@@ -5,6 +5,8 @@ On CPython (desk tests, rig, cloud) `bms.desk` supplies what MicroPython builds 
 
 import sys
 
+VERSION = "0.1.0"
+
 if sys.implementation.name != "micropython":
     from bms import desk
 

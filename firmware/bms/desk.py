@@ -5,17 +5,48 @@ Not part of the device image. `install()` adds a `micropython` module and viper'
 """
 
 import builtins
+import functools
 import sys
 import types
+from collections.abc import Callable
 from typing import Any
+
+
+def _view(code: str) -> Callable[[Any], Any]:
+    def view(buffer: Any) -> Any:
+        return memoryview(buffer).cast("B").cast(code)  # pyright: ignore[reportCallIssue, reportArgumentType]
+
+    return view
+
+
+# As on the device, a store into ptr8 and ptr16 is unsigned and into ptr32 signed.
+_POINTERS = {"ptr8": _view("B"), "ptr16": _view("H"), "ptr32": _view("i")}
 
 
 def _same(function: Any) -> Any:
     return function
 
 
-def _view(code: str) -> Any:
-    return lambda buffer: memoryview(buffer).cast("B").cast(code)  # type: ignore[arg-type]
+def _viper(function: Any) -> Any:
+    """Viper looks at its pointer arguments through their type, whatever buffer comes."""
+    casts = [
+        function.__annotations__.get(name)
+        if function.__annotations__.get(name) in _POINTERS.values()
+        else None
+        for name in function.__code__.co_varnames[: function.__code__.co_argcount]
+    ]
+    if not any(casts):
+        return function
+
+    @functools.wraps(function)
+    def call(*args: Any) -> Any:
+        return function(*(cast(arg) if cast else arg for cast, arg in zip(casts, args, strict=True)))
+
+    return call
+
+
+def _nothing(*_: Any) -> int:
+    return 0
 
 
 def install() -> None:
@@ -23,10 +54,9 @@ def install() -> None:
     if "micropython" in sys.modules:
         return
     module: Any = types.ModuleType("micropython")
-    module.const = module.native = module.viper = _same
-    module.heap_lock = module.heap_unlock = lambda: 0
-    module.alloc_emergency_exception_buf = lambda size: None  # pyright: ignore[reportUnknownLambdaType]
+    module.const = module.native = _same
+    module.viper = _viper
+    module.heap_lock = module.heap_unlock = module.alloc_emergency_exception_buf = _nothing
     sys.modules["micropython"] = module
-    names: dict[str, Any] = {"ptr8": _view("B"), "ptr16": _view("H"), "ptr32": _view("i"), "uint": int}
-    for name, value in names.items():
+    for name, value in {**_POINTERS, "uint": int}.items():
         setattr(builtins, name, value)

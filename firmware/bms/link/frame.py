@@ -37,9 +37,9 @@ CONFIG_FORMAT = "<BBBI"
 """cells in series, sensors, mode (MODE_*), random seed"""
 TIME_FORMAT = "<Q"
 """UTC, ms since 1970"""
-ACTUATE_FORMAT = "<IBBBBHHHHIIIIII"
-"""tick, gates, state, pump %, limiter, soc 0.01 %, sigma 0.01 %, current request 0.1 A,
-samples kept unacknowledged, next tele seq, fault bits low, high, latched bits low, high, balance bits"""
+ACTUATE_FORMAT = "<IBBBBHHHHI8s8s4s"
+"""tick, gates, state, pump %, limiter, soc 0.01 %, sigma 0.01 %, current limit 0.1 A, samples kept
+unacknowledged, next tele seq, fault bitmap, latched bitmap (bit = fault id), balance bitmap (bit = cell)"""
 
 MODE_FREE = 0
 MODE_LOCKSTEP = 1

@@ -5,6 +5,9 @@ A value is a 32-bit signed integer in the row's unit. `low..high` is what makes 
 which way a safety-class value is tightened: -1 lower is safer, +1 higher is safer, 0 not safety.
 """
 
+import hashlib
+import struct
+
 SAFETY = "safety"
 TUNING = "tuning"
 PACK = "pack"
@@ -49,8 +52,12 @@ PARAMS = (
     Param(15, "temps_lost_ms", "ms", 150, 500, SAFETY, -1, "age at which TEMPS counts as lost"),
     Param(16, "capacity_mah", "mAh", 100, 1_000_000, PACK, 0, "usable capacity of one string"),
     Param(17, "precharge_pct", "%", 80, 99, TUNING, 0, "link voltage at which the main contactor closes"),
-    Param(18, "precharge_timeout_ms", "ms", 100, 10_000, TUNING, 0, "longest precharge before it is given up"),
-    Param(19, "rest_current_ma", "mA", 1, 10_000, TUNING, 0, "below this |current| the pack counts as resting"),
+    Param(
+        18, "precharge_timeout_ms", "ms", 100, 10_000, TUNING, 0, "longest precharge before it is given up"
+    ),
+    Param(
+        19, "rest_current_ma", "mA", 1, 10_000, TUNING, 0, "below this |current| the pack counts as resting"
+    ),
 )
 
 # default, envelope low, envelope high; in the order of CHEMISTRIES. Limits in current and capacity
@@ -92,3 +99,11 @@ def preset(name: str, chemistry: int) -> "tuple[int, int, int]":
 def defaults(chemistry: int) -> "dict[str, int]":
     """Every parameter's default for a chemistry, by name."""
     return {row.name: preset(row.name, chemistry)[0] for row in PARAMS}
+
+
+def fingerprint(values: "dict[str, int]") -> bytes:
+    """First 8 bytes of SHA-256 over the values in table order, 4 bytes each, little endian."""
+    digest = hashlib.sha256()
+    for row in PARAMS:
+        digest.update(struct.pack("<i", values[row.name]))
+    return digest.digest()[:8]

@@ -51,7 +51,6 @@ SIGNALS = (
     Signal(14, "overruns", "1", 1, False, _T, "periods since boot in which a task missed its deadline"),
     Signal(15, "dropped", "1", 1, False, _T, "samples since boot that the full store had to drop"),
     Signal(16, "link_errors", "1", 1, False, _T, "AFE frames since boot with a bad CRC, length or version"),
-    Signal(17, "heap_free_bytes", "B", 1, False, _T, "free heap at the time of the report"),
     Signal(18, "cell_voltage_v", "V", 1000, True, _C, "every cell, from the pack's negative end"),
     Signal(19, "temperature_c", "degC", 10, True, _C, "every temperature sensor"),
     Signal(20, "fault", "id", 1, False, _E, "row of the fault table that changed"),
@@ -89,6 +88,7 @@ STREAM = -15
 UPTO = -16
 GAPS = -17
 CAPACITY = -18
+HEAP_FREE = -19
 
 FIELDS = (
     Field(BOOT_ID, "boot_id", "u64: boot counter (high 32 bits) and 32 random bits"),
@@ -109,6 +109,7 @@ FIELDS = (
     Field(UPTO, "upto", "ack: every seq below this is stored, except the gaps"),
     Field(GAPS, "gaps", "ack: array of [from, to], both inclusive, missing below upto"),
     Field(CAPACITY, "capacity_mah", "usable capacity of the string"),
+    Field(HEAP_FREE, "heap_free_bytes", "free heap after start-up"),
 )
 
 UTC_SOURCES = ("rtc", "sntp", "rig")

@@ -1,0 +1,132 @@
+"""The emulated board: an ARM MPS2 AN500 (Cortex-M7, the core of i.MX RT106x) in QEMU or Renode.
+
+UART0 console, UART1 AFE link, UART2 broker link; NVM is the PSRAM window that the emulator keeps in a file.
+"""
+
+import time
+
+import mps2
+import os
+
+from bms.link.afe_serial import SerialAfe
+
+
+class Link:
+    """Byte stream to the broker: the emulator joins UART2 to the broker's port. A UART has no hang-up."""
+
+    def __init__(self) -> None:
+        self._uart = mps2.UART(2)
+
+    def open(self) -> bool:
+        """A line is always open; what an older session still sends is thrown away."""
+        scrap = bytearray(64)
+        while self._uart.readinto(scrap):
+            pass
+        return True
+
+    def readinto(self, buf: bytearray) -> int:
+        """Bytes read into the start of buf, 0 when none wait."""
+        return self._uart.readinto(buf)
+
+    def write(self, buf: bytearray, n: int) -> int:
+        """Write buf[:n]; all of it is taken."""
+        return self._uart.write(buf, n)
+
+    def close(self) -> None:
+        """Nothing to hang up."""
+
+
+class Nvm:
+    """NOR flash rules over the emulator's file-backed window."""
+
+    size = mps2.NVM.SIZE
+
+    def read(self, addr: int, buf: bytearray) -> None:
+        """Fill buf from addr on."""
+        mps2.nvm_read(addr, buf)
+
+    def program(self, addr: int, data: "bytes | bytearray") -> None:
+        """Clear bits; ValueError when data crosses a page or wants a bit set."""
+        mps2.nvm_program(addr, data)
+
+    def erase(self, addr: int) -> None:
+        """Set a whole aligned sector to 0xFF."""
+        mps2.nvm_erase(addr)
+
+
+class Clock:
+    """Device time from SysTick; in lock-step the port stops it while the board waits for the rig."""
+
+    def __init__(self) -> None:
+        self._last = self._tick_at = time.ticks_ms()
+        self._ms = 0
+
+    def ms(self) -> int:
+        """Milliseconds since boot; the main loop calls this far more often than the counter wraps."""
+        now = time.ticks_ms()
+        self._ms += time.ticks_diff(now, self._last)
+        self._last = now
+        return self._ms
+
+    def elapsed_ms(self) -> int:
+        """Milliseconds since the last call; called once a tick."""
+        now = time.ticks_ms()
+        elapsed_ms = time.ticks_diff(now, self._tick_at)
+        self._tick_at = now
+        return elapsed_ms
+
+
+class Gate:
+    """The gates are at the rig's end: an ACTUATE frame carries them and is their dead-man."""
+
+    def __init__(self) -> None:
+        self.bits = 0
+
+    def set(self, bits: int) -> None:
+        """Command the gates (GATE_* bits) and refresh the dead-man."""
+        self.bits = bits
+
+
+class Watchdog:
+    """The CMSDK watchdog; its reset shows in `machine.reset_cause()`."""
+
+    def start(self, timeout_ms: int) -> None:
+        """Arm it; it cannot be stopped."""
+        mps2.watchdog(timeout_ms)
+
+    def feed(self) -> None:
+        """Start its time anew."""
+        mps2.watchdog_feed()
+
+
+class Board:
+    """The emulated Cortex-M7."""
+
+    name = "mps2_an500"
+    safety_timer = mps2.SAFETY_TIMER
+
+    def __init__(self) -> None:
+        self.afe = SerialAfe(mps2.UART(1))
+        self.gate = Gate()
+        self.link = Link()
+        self.nvm = Nvm()
+        self.clock = Clock()
+        self.watchdog = Watchdog()
+        self.machine = os.uname().machine
+
+    def random_u32(self) -> int:
+        """32 bits mixed from the rig's seed and the time it took to come: the emulator has no entropy."""
+        value = self.afe.seed & 0xFFFF_FFFF ^ mps2.counts()
+        for _ in range(4):
+            value = (value ^ value << 13) & 0xFFFF_FFFF
+            value ^= value >> 17
+            value = (value ^ value << 5) & 0xFFFF_FFFF
+        return value
+
+    def start_safety_timer(self, callback, period_ms: int) -> None:
+        """Call `callback(0)` each period_ms: in interrupt context where the image was built so."""
+        mps2.safety_timer(callback, period_ms)
+
+    def idle(self) -> None:
+        """Sleep until an interrupt brings work, at most a few milliseconds."""
+        mps2.idle(5)

@@ -1,0 +1,83 @@
+"""The application of one board: start-up, the tasks above the safety tick, and the main loop."""
+
+import gc
+
+from bms import VERSION
+from bms.estimate.coulomb import CoulombCounter
+from bms.link.telemetry import Telemetry
+from bms.memory import boots, identity
+from bms.safety.kernel import Kernel
+from bms.sample import TICK_MS, Command, Estimate, Sample, Snapshot
+from bms.tables import params
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from bms.contract import Board
+
+PERIOD_TICKS = 20
+"""Estimators run every 100 ms."""
+REPORT_PERIODS = 10
+"""Reports go every second."""
+WATCHDOG_MS = 1000
+
+
+class App:
+    """Everything that runs on `board` (see boards/README.md for what a board offers)."""
+
+    def __init__(self, board: "Board") -> None:
+        self.board = board
+        self.identity = who = identity.load(board.nvm)
+        boot = boots.count_boot(board.nvm)
+        self._await_front_end()
+        limits = params.defaults(who.chemistry)
+        self.sample = Sample(who.series, who.temps)
+        self.command = Command()
+        self.snapshot = Snapshot(who.series, who.temps)
+        self.estimate = Estimate()
+        self.kernel = Kernel(
+            board, self.sample, self.command, self.snapshot, self.estimate, limits, PERIOD_TICKS
+        )
+        self.kernel.contactor.wanted = True
+        self.estimator = CoulombCounter(who.capacity_mah, who.chemistry)
+        self._to_report = REPORT_PERIODS
+        gc.collect()
+        boot_id = boot << 32 | board.random_u32()
+        self.telemetry = Telemetry(board, who, boot_id, params.fingerprint(limits))
+
+    def _await_front_end(self) -> None:
+        """Wait for the front end's CONFIG and answer it; the gates are open until the first tick."""
+        board = self.board
+        who = self.identity
+        scrap = Sample(who.series, who.temps)
+        while not board.afe.configured:
+            board.idle()
+            board.afe.read(scrap)
+        if (board.afe.n_cells, board.afe.n_temps) != (who.series, who.temps):
+            text = "front end has %d cells and %d sensors, this board is provisioned for %d and %d" % (
+                board.afe.n_cells, board.afe.n_temps, who.series, who.temps,
+            )  # fmt: skip
+            board.afe.log(text)
+            raise identity.IdentityError(text)
+        board.afe.write(Command(), 0, 0)
+
+    def run(self) -> None:
+        """Start the safety timer and work for ever."""
+        board = self.board
+        print("cellkeeper %s on %s, pack %s" % (VERSION, board.machine, self.identity.pack))
+        board.watchdog.start(WATCHDOG_MS)
+        board.start_safety_timer(self.kernel.tick, TICK_MS)
+        while True:
+            self.step()
+            board.idle()
+
+    def step(self) -> None:
+        """One turn of the main loop: the period's tasks when they are due, then the links."""
+        kernel = self.kernel
+        if kernel.task_due:
+            self.estimator.step(self.snapshot, self.estimate)
+            self._report()
+            self.estimate.kept = self.telemetry.pending
+            self.estimate.next_seq = self.telemetry.next_seq
+            kernel.task_due = False
+            self.board.watchdog.feed()
+        self.telemetry.poll(self.board.clock.ms())

@@ -1,0 +1,148 @@
+"""What the firmware tests share: a serial line in memory and a string of cells at its other end."""
+
+import struct
+
+from bms.link import frame
+from bms.link.afe_serial import SerialAfe
+from bms.safety.kernel import Kernel
+from bms.sample import TICK_MS, Command, Estimate, Sample, Snapshot
+from bms.tables import params
+
+
+class Line:
+    """Both ends of a serial line: `load` what the firmware will read, look at what it wrote in `sent`."""
+
+    def __init__(self) -> None:
+        self._data = bytearray(2048)
+        self._at = 0
+        self._n = 0
+        self.sent = bytearray(256)
+        self.n_sent = 0
+
+    def load(self, data: bytes) -> None:
+        self._data[: len(data)] = data
+        self._at = 0
+        self._n = len(data)
+
+    def readinto(self, buf: bytearray) -> int:
+        n = 0
+        while self._at < self._n and n < len(buf):
+            buf[n] = self._data[self._at]
+            self._at += 1
+            n += 1
+        return n
+
+    def write(self, buf: bytearray, n: int) -> int:
+        i = 0
+        while i < n:
+            self.sent[i] = buf[i]
+            i += 1
+        self.n_sent = n
+        return n
+
+    def wait_frame(self) -> None:
+        pass
+
+
+class Clock:
+    def elapsed_ms(self) -> int:
+        return TICK_MS
+
+
+class Gate:
+    def __init__(self) -> None:
+        self.bits = 0
+
+    def set(self, bits: int) -> None:
+        self.bits = bits
+
+
+class Feed:
+    """Builds a front end's frames as bytes."""
+
+    def __init__(self) -> None:
+        self.writer = frame.Writer()
+
+    def frame(self, kind: int, payload: bytes) -> bytes:
+        self.writer.raw[frame.HEADER : frame.HEADER + len(payload)] = payload
+        n = self.writer.finish(kind, 0, 0, len(payload))
+        return bytes(self.writer.wire[:n])
+
+    def fast(self, current_ma: int, pack_mv: int, link_mv: int, quality: int = 0) -> bytes:
+        return self.frame(
+            frame.FAST, struct.pack(frame.FAST_FORMAT, current_ma, pack_mv, link_mv, 0, quality)
+        )
+
+    def cells(self, cell_mv: "list[int]", first: int = 0, quality: int = 0) -> bytes:
+        n = len(cell_mv)
+        head = struct.pack(frame.CELLS_FORMAT, first, n, quality)
+        return self.frame(frame.CELLS, head + struct.pack("<%dH" % n, *cell_mv))
+
+    def temps(self, temp_dc: "list[int]", quality: int = 0) -> bytes:
+        n = len(temp_dc)
+        head = struct.pack(frame.TEMPS_FORMAT, n, quality, 1000)
+        return self.frame(frame.TEMPS, head + struct.pack("<%dh" % n, *temp_dc))
+
+
+class String:
+    """A kernel over a line in memory, and the pack at its other end; the pack obeys the gates."""
+
+    def __init__(self, n_cells: int = 4, n_temps: int = 2, chemistry: int = params.NMC) -> None:
+        self.line = Line()
+        self.afe = SerialAfe(self.line)
+        self.afe.lockstep = True
+        self.clock = Clock()
+        self.gate = Gate()
+        self.command = Command()
+        self.snapshot = Snapshot(n_cells, n_temps)
+        self.estimate = Estimate()
+        self.sample = Sample(n_cells, n_temps)
+        self.kernel = Kernel(
+            self, self.sample, self.command, self.snapshot, self.estimate, params.defaults(chemistry), 20
+        )
+        self.kernel.contactor.wanted = True
+        self.feed = Feed()
+        self.cell_mv = [3700] * n_cells
+        self.temp_dc = [250] * n_temps
+        self.current_ma = 0
+        self.link_mv = 0
+        self.tick_n = 0
+        self.send_fast = self.send_cells = self.send_temps = True
+
+    def frames(self) -> bytes:
+        """This tick's frames of the front end."""
+        data = b""
+        pack_mv = sum(self.cell_mv)
+        if self.gate.bits:
+            self.link_mv = pack_mv
+        if self.send_cells and self.tick_n % 4 == 0:
+            data += self.feed.cells(self.cell_mv)
+        if self.send_temps and self.tick_n % 20 == 0:
+            data += self.feed.temps(self.temp_dc)
+        if self.send_fast:
+            current_ma = self.current_ma if self.gate.bits & 4 else 0
+            data += self.feed.fast(current_ma, pack_mv, self.link_mv)
+        return data
+
+    def tick(self) -> None:
+        self.line.load(self.frames())
+        self.tick_n += 1
+        self.kernel.tick()
+
+    def run(self, ticks: int) -> None:
+        for _ in range(ticks):
+            self.tick()
+
+    def until(self, condition, ticks: int) -> int:
+        """Tick until `condition()`; returns how many ticks it took, or -1 after `ticks`."""
+        for n in range(ticks):
+            if condition():
+                return n
+            self.tick()
+        return -1
+
+    def active(self, fault_id: int) -> bool:
+        return bool(self.kernel.monitor.active[fault_id >> 3] & 1 << (fault_id & 7))
+
+    def latched(self, fault_id: int) -> bool:
+        return bool(self.kernel.monitor.latched[fault_id >> 3] & 1 << (fault_id & 7))

@@ -37,7 +37,7 @@ export interface Tables {
   readonly faults: readonly FaultRow[];
   readonly states: readonly string[];
   /** Name of a contactor gate -> its bit in the signal `gates`. */
-  readonly gates?: Readonly<Record<string, number>>;
+  readonly gates: Readonly<Record<string, number>>;
 }
 
 export type Value = number | readonly number[] | null | undefined;

@@ -3,10 +3,17 @@ import type { ReactElement } from "react";
 import { useSlice } from "../state/app";
 import { ConnectionState } from "./ConnectionState";
 
-function Count({ name, value, alarm = false }: { name: string; value: number; alarm?: boolean }): ReactElement {
+interface CountProps {
+  readonly name: string;
+  readonly label: string;
+  readonly value: number;
+  readonly alarm?: boolean;
+}
+
+function Count({ name, label, value, alarm = false }: CountProps): ReactElement {
   return (
     <div className={alarm ? "count alarm" : "count"} data-testid={`count-${name}`}>
-      <dt>{name}</dt>
+      <dt>{label}</dt>
       <dd>{value}</dd>
     </div>
   );
@@ -32,9 +39,9 @@ export function Header({ onSignOut }: { onSignOut: () => void }): ReactElement {
         Cellkeeper
       </h1>
       <dl className="counts" aria-label="Fleet">
-        <Count name="packs" value={packs.size} />
-        <Count name="online" value={online} />
-        <Count name="faults" value={faults} alarm={faults > 0} />
+        <Count name="packs" label={packs.size === 1 ? "pack" : "packs"} value={packs.size} />
+        <Count name="online" label="online" value={online} />
+        <Count name="faults" label={faults === 1 ? "fault" : "faults"} value={faults} alarm={faults > 0} />
       </dl>
       <ConnectionState />
       <button type="button" className="quiet" onClick={onSignOut}>

@@ -79,7 +79,7 @@ export function LineChart(props: Props): ReactElement {
           <rect x={LEFT} y={0} width={Math.max(0, width - RIGHT - LEFT)} height={height} />
         </clipPath>
         <g className="axis">
-          {ticks(domain[0], domain[1], Math.max(2, Math.floor(height / 45))).map((level) => (
+          {ticks(domain[0], domain[1], Math.max(3, Math.floor(height / 45))).map((level) => (
             <g key={level}>
               <line x1={LEFT} x2={width - RIGHT} y1={y(level)} y2={y(level)} />
               <text x={LEFT - 6} y={y(level)} dy="0.32em" textAnchor="end">
@@ -87,7 +87,7 @@ export function LineChart(props: Props): ReactElement {
               </text>
             </g>
           ))}
-          {timeTicks(fromMs, toMs, Math.max(2, Math.floor(width / 110))).map((moment) => (
+          {timeTicks(fromMs, toMs, Math.max(3, Math.floor(width / 110))).map((moment) => (
             <text key={moment} x={x(moment)} y={height - 4} textAnchor="middle">
               {clock(moment, toMs - fromMs < 300_000)}
             </text>

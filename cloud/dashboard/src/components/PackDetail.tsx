@@ -30,7 +30,7 @@ export function PackDetail(): ReactElement {
       </header>
       <Figures pack={pack} lookup={lookup} />
       <CellBars sample={cells} chemistry={pack.chemistry} lookup={lookup} />
-      <section className="panel wide" aria-labelledby="past-title">
+      <section className="panel wide past" aria-labelledby="past-title">
         <header>
           <h3 id="past-title">State of charge</h3>
           <SpanChoice />
@@ -41,7 +41,7 @@ export function PackDetail(): ReactElement {
       <Contactors
         gates={pack.online ? scalar(pack.latest, "gates") : null}
         state={pack.online ? words(lookup.state(pack.latest)) : "Unknown, offline"}
-        bits={lookup.tables.gates ?? {}}
+        bits={lookup.tables.gates}
       />
       <Temperatures sample={cells} chemistry={pack.chemistry} lookup={lookup} />
     </section>

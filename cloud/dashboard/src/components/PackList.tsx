@@ -1,4 +1,4 @@
-import { useMemo, useState, type ReactElement } from "react";
+import { useEffect, useMemo, useRef, useState, type ReactElement } from "react";
 
 import type { Pack } from "../api/contract";
 import { useNow } from "../hooks/useNow";
@@ -22,6 +22,11 @@ export function PackList(): ReactElement {
   const now = useNow() + offset;
   const [text, setText] = useState("");
   const [faulty, setFaulty] = useState(false);
+  const cards = useRef<HTMLUListElement>(null);
+  useEffect(() => {
+    const card = cards.current?.querySelector("[aria-pressed=true]");
+    card?.scrollIntoView({ block: "nearest", inline: "center" });
+  }, [selected]);
   const shown = useMemo(
     () =>
       [...packs.values()]
@@ -50,7 +55,7 @@ export function PackList(): ReactElement {
           </label>
         </div>
       )}
-      <ul>
+      <ul ref={cards}>
         {lookup &&
           shown.map((pack) => (
             <li key={pack.pack_id}>

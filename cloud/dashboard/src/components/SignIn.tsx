@@ -29,7 +29,7 @@ export function SignIn({ refused, onSignIn }: Props): ReactElement {
         <input
           id={field}
           type="password"
-          autoComplete="current-password"
+          autoComplete="off"
           spellCheck={false}
           autoFocus
           value={token}

@@ -8,7 +8,7 @@ import { LineChart, type Band, type Line } from "./LineChart";
 
 const show = (value: number | null | undefined): string =>
   value === null || value === undefined ? "–" : `${percent(value)}\u00a0%`;
-const tick = (value: number): string => `${Math.round(value * 100)}`;
+const tick = (value: number): string => `${Math.round(value * 100)}\u00a0%`;
 
 /** Estimated state of charge with its band of two standard deviations, against the reference. */
 export function SocChart(): ReactElement {

@@ -22,16 +22,15 @@ interface Window {
 }
 
 /**
- * Where a value of time `t` goes: as a new last point, over the last one while that is younger than
- * the window's step (so a long window does not grow a point a second), or nowhere when it is old.
+ * Where a value of time `t` goes: as a new last point, over the last one while both are in the same
+ * step of the window (so a long window does not grow a point a second), or nowhere when it is old.
  */
 function place(time: readonly number[], t: number, window: Window): "push" | "replace" | "drop" {
   const last = time.at(-1);
   if (last === undefined) return "push";
   if (t <= last) return "drop";
-  const before = time.at(-2);
   const step = window.spanMs / window.points;
-  return before !== undefined && t - before < step ? "replace" : "push";
+  return Math.floor(t / step) === Math.floor(last / step) ? "replace" : "push";
 }
 
 /** `values` with `value` as its last point, and without its first `cut` ones. */

@@ -7,7 +7,7 @@ Run by MicroPython's makemanifest with this folder as working directory; `freeze
 import os
 
 FIRMWARE = os.path.join("..", "..", "firmware")
-CPYTHON_ONLY = ("bms/desk.py",)
+CPYTHON_ONLY = ("bms/desk.py", "bms/contract.py")
 
 
 def _application_files():

@@ -63,6 +63,7 @@ const say = (pack_id: string, what: Sample): LiveMessage => ({
 });
 
 test("the first snapshot chooses a pack; a later one keeps the choice while it is there", () => {
+  expect(begun(pack("p-10"), pack("p-9")).selected).toBe("p-9");
   let state = begun(pack("a"), pack("b"));
   expect(state.selected).toBe("a");
   state = reduce(state, { type: "select", pack: "b" });

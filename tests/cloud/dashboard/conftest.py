@@ -50,7 +50,7 @@ class Site:
             task = asyncio.create_task(server.serve(sockets=[listener]))
             try:
                 async with asyncio.timeout(20):
-                    while not server.started:
+                    while not server.started:  # noqa: ASYNC110 uvicorn has no event for it
                         await asyncio.sleep(0.01)
                 yield
             finally:
@@ -76,7 +76,6 @@ async def browser() -> AsyncIterator[Browser]:
         )
         yield browser
         await browser.close()
-
 
 
 @pytest.fixture

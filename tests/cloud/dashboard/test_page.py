@@ -62,7 +62,9 @@ async def test_cells_are_bars_between_the_limits_of_their_chemistry(site: Site, 
         await expect(chart).to_contain_text(f"under-voltage limit {limits['cell_uv_mv'] / 1000:.2f} V")
         over = {**edges.cells(edge.now_ms), 18: [3700, limits["cell_ov_mv"] + 12, 3702, 3703]}
         await edge.record(signals.CELLS, [over])
-        await expect(bars.nth(1)).to_have_attribute("aria-label", re.compile("4.262 V, highest, beyond its limit"))
+        await expect(bars.nth(1)).to_have_attribute(
+            "aria-label", re.compile("4.262 V, highest, beyond its limit")
+        )
 
 
 async def test_state_of_charge_is_drawn_against_the_reference(site: Site, page: Page) -> None:
@@ -96,7 +98,15 @@ async def test_a_fault_comes_and_goes_as_it_happens(site: Site, page: Page) -> N
         await sample(edge, state=signals.TRIPPED, faults=[OVER_VOLTAGE])
         row = page.get_by_test_id("fault-row")
         await expect(row).to_have_count(1)
-        for text in ("Critical", "active", "Cell over voltage", "pack-1", "cell 3", "4.260\u00a0V", "limit 4.250\u00a0V"):
+        for text in (
+            "Critical",
+            "active",
+            "Cell over voltage",
+            "pack-1",
+            "cell 3",
+            "4.260\u00a0V",
+            "limit 4.250\u00a0V",
+        ):
             await expect(row).to_contain_text(text)
         card = page.get_by_test_id("pack-card")
         await expect(card).to_contain_text("tripped")

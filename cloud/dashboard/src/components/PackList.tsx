@@ -3,6 +3,7 @@ import { useEffect, useMemo, useRef, useState, type ReactElement } from "react";
 import type { Pack } from "../api/contract";
 import { useNow } from "../hooks/useNow";
 import { store, useSlice } from "../state/app";
+import { byPlace } from "../state/order";
 import { PackCard } from "./PackCard";
 
 /** From this many packs on, a field to find one is worth its place. */
@@ -32,7 +33,7 @@ export function PackList(): ReactElement {
       [...packs.values()]
         .filter((pack) => matches(pack, text.trim().toLowerCase()))
         .filter((pack) => !faulty || pack.faults.length > 0)
-        .sort((a, b) => a.site.localeCompare(b.site) || a.pack_id.localeCompare(b.pack_id, undefined, { numeric: true })),
+        .sort(byPlace),
     [packs, text, faulty],
   );
   return (

@@ -1,6 +1,7 @@
 import type { ActiveFault, Alert, History, LiveMessage, Pack, PackWithCells, Sample, Tables } from "../api/contract";
 import { list, Lookup } from "../lib/tables";
 import { apply, merge, restarted } from "./alerts";
+import { byPlace } from "./order";
 import { appendReference, appendSample, EMPTY_SERIES, POINTS, REFERENCE, type Series } from "./series";
 
 export type Connection =
@@ -130,7 +131,7 @@ function snapshot(state: State, packs: readonly PackWithCells[]): State {
     packs: new Map(packs.map((pack) => [pack.pack_id, pack])),
     cells: new Map(packs.flatMap((pack) => (pack.cells_latest ? [[pack.pack_id, pack.cells_latest]] : []))),
     ready: true,
-    selected: here ? state.selected : (packs[0]?.pack_id ?? null),
+    selected: here ? state.selected : ([...packs].sort(byPlace)[0]?.pack_id ?? null),
   });
 }
 

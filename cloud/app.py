@@ -27,6 +27,7 @@ from cloud.telemetry import api as telemetry
 
 PAGE = Path(__file__).parent / "dashboard" / "dist"
 _DOCS = Path(__file__).with_name("docs.html")
+_CONNECT_S = 1.0
 _NO_PAGE = "The live page is not built. `make page` builds it; the API's own page is at /docs.\n"
 
 
@@ -43,6 +44,10 @@ async def running(settings: Settings) -> AsyncGenerator[Runtime, None]:
             runtime.ingest, runtime.broker_address = worker, address
             task = asyncio.create_task(worker.run(), name="ingest")
             try:
+                # a broker that is down is no reason not to start, but usually this takes milliseconds
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_CONNECT_S):
+                        await worker.connected.wait()
                 yield runtime
             finally:
                 runtime.hub.close()

@@ -1,5 +1,6 @@
 """The broker in this process (amqtt). It binds to loopback unless a password file is given."""
 
+import asyncio
 import contextlib
 import ipaddress
 import logging
@@ -22,7 +23,40 @@ from cloud.ingest.worker import BrokerAddress, parse_url
 from cloud.settings import Settings
 
 log = logging.getLogger(__name__)
+_SHUTDOWN_S = 3.0
 _INGEST_USER = "cellkeeper-ingest"
+
+
+class _Broker(Broker):
+    """amqtt's broker, which also ends the connections that it forgets at shutdown."""
+
+    def __init__(self, config: BrokerConfig) -> None:
+        super().__init__(config)
+        self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+
+    async def stream_connected(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str
+    ) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101
+        self._open[task] = writer
+        try:
+            await super().stream_connected(reader, writer, listener_name)
+        finally:
+            del self._open[task]
+            writer.close()
+
+    async def shutdown(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_SHUTDOWN_S):
+                await super().shutdown()
+        if self._open:
+            await asyncio.wait(list(self._open), timeout=0.2)
+        left = dict(self._open)
+        for task, writer in left.items():
+            writer.transport.abort()
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
 
 def is_loopback(host: str) -> bool:
@@ -82,7 +116,7 @@ async def running(settings: Settings) -> AsyncGenerator[BrokerAddress, None]:
         path = _with_ingest(settings.broker_password_file, settings.state_dir, login[1])
         plugins["amqtt.plugins.authentication.FileAuthPlugin"] = {"password_file": str(path)}
     bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    broker = Broker(BrokerConfig(listeners={"default": ListenerConfig(bind=bind)}, plugins=plugins))
+    broker = _Broker(BrokerConfig(listeners={"default": ListenerConfig(bind=bind)}, plugins=plugins))
     try:
         await broker.start()
     except AMQTTError as error:

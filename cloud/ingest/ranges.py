@@ -52,14 +52,20 @@ class Ranges:
             expected = last + 1
         return found
 
-    def acknowledgement(self, most: int) -> tuple[int, list[tuple[int, int]]]:
+    def acknowledgement(self, most: int, turn: int = 0) -> tuple[int, list[tuple[int, int]]]:
         """(upto, gaps): everything below upto is stored except what the at most `most` gaps cover.
 
-        When there are more, the oldest are named as one that spans them: still true, and an edge
-        that can no longer fill old gaps does not keep the newer acknowledgements from moving on.
+        With more gaps than that, one window of them is exact, what is older goes into one wide gap and
+        `upto` ends at what is newer: still true. `turn` moves the window from the newest gaps to the
+        oldest, so that over some turns everything stored is acknowledged, also round gaps that no edge
+        can fill any more.
         """
         gaps = self.gaps()
-        surplus = len(gaps) - most
-        if surplus > 0:
-            gaps = [(gaps[0][0], gaps[surplus][1]), *gaps[surplus + 1 :]]
-        return self.upto, gaps
+        if len(gaps) <= most:
+            return self.upto, gaps
+        width = most - 1
+        high = len(gaps) - turn % -(-len(gaps) // width) * width
+        low = max(0, high - width)
+        upto = self.upto if high == len(gaps) else gaps[high][0]
+        older = [(gaps[0][0], gaps[low - 1][1])] if low else []
+        return upto, older + gaps[low:high]

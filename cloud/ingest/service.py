@@ -6,6 +6,7 @@ dropped whenever a transaction fails.
 
 import json
 import logging
+import random
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -249,7 +250,7 @@ class Ingest:
                     tuple(row for _, row in new),
                 )  # fmt: skip
                 outcome.changes.append(change)
-        self._acknowledge(pack, body, ranges, urgent, outcome)
+        self._acknowledge(pack, boot, body, urgent, outcome)
         return boot, body.stream
 
     def _new(
@@ -292,11 +293,11 @@ class Ingest:
             log.warning("pack %s: %s %d came again with other content: %s", pack.name, stream, seq, detail)
         return True
 
-    def _acknowledge(
-        self, pack: _Pack, body: Samples, ranges: Ranges, urgent: bool, outcome: Outcome
-    ) -> None:
+    def _acknowledge(self, pack: _Pack, boot: _Boot, body: Samples, urgent: bool, outcome: Outcome) -> None:
         key = AckKey(pack.tenant, pack.site, pack.name, body.boot_id, body.stream)
-        upto, gaps = ranges.acknowledgement(self._ack_gaps)
+        # any turn will do; counting would fall into step with how an edge groups its re-sends
+        turn = random.getrandbits(16)
+        upto, gaps = boot.ranges[body.stream].acknowledgement(self._ack_gaps, turn)
         before = outcome.acks.get(key)
         outcome.acks[key] = Ack(upto, tuple(gaps), urgent or (before is not None and before.urgent))
 

@@ -97,6 +97,8 @@ class Worker:
         self._queue: asyncio.Queue[Message] = asyncio.Queue(settings.queue_messages)
         self._acks: dict[AckKey, Ack] = {}
         self._urgent = asyncio.Event()
+        self.connected = asyncio.Event()
+        """Set once the first subscription stands."""
         self.counters = Counters()
         self.broker_error: str | None = f"not yet connected to {broker}"
         self.store_error: str | None = None
@@ -136,6 +138,7 @@ class Worker:
             await self._db.write(store.all_offline)
             await client.subscribe([(topic("+", "+", "+", leaf), 1) for leaf in LEAVES])
             self.broker_error = None
+            self.connected.set()
             log.info("ingest connected to broker %s", self._broker)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._receive(client))

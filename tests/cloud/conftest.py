@@ -1,7 +1,8 @@
 """A real cloud for tests: broker, ingest, SQLite and API in this process, on free ports of loopback."""
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,15 @@ class Cloud:
         assert response.status_code == 200, response.text
         return response.json()
 
+    async def until(self, path: str, ready: Callable[[Any], bool], seconds: float = 5) -> Any:
+        """The JSON of a path once it is `ready`; 404 counts as not yet."""
+        async with asyncio.timeout(seconds):
+            while True:
+                response = await self.api.get(path)
+                if response.status_code == 200 and ready(response.json()):
+                    return response.json()
+                await asyncio.sleep(0.02)
+
     async def token(self, tenant: str, role: Role = Role.OPERATOR) -> dict[str, str]:
         """Headers of a new token."""
         made = await self.runtime.db.write(create, f"{role.name} of {tenant}", role, tenant)
@@ -52,8 +62,13 @@ def start(tmp_path: Path) -> Start:
     """Starts a cloud with settings of your choice; twice on the same state folder is a restart."""
 
     @contextlib.asynccontextmanager
-    async def _start(**settings: Any) -> AsyncIterator[Cloud]:
-        given = {"state_dir": tmp_path / "state", "broker_port": 0, "token": TOKEN, "ack_interval_s": 0.2}
+    async def _start(**settings: Any) -> AsyncGenerator[Cloud, None]:
+        given: dict[str, Any] = {
+            "state_dir": tmp_path / "state",
+            "broker_port": 0,
+            "token": TOKEN,
+            "ack_interval_s": 0.2,
+        }
         app = create_app(Settings(**(given | settings)))
         headers = {"Authorization": f"Bearer {TOKEN}"}
         transport = httpx.ASGITransport(app)
@@ -67,7 +82,7 @@ def start(tmp_path: Path) -> Start:
 
 
 @pytest.fixture
-async def cloud(start: Start) -> AsyncIterator[Cloud]:
+async def cloud(start: Start) -> AsyncGenerator[Cloud, None]:
     """A cloud with its own broker."""
     async with start() as running:
         yield running

@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import secrets
 import time
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import aiomqtt
 import cbor2
@@ -50,11 +51,20 @@ def cells(device_ms: int) -> dict[int, Any]:
 
 def event(device_ms: int, fault: int, raised: bool) -> dict[int, Any]:
     """An event in wire units: `fault` came or went at cell 2."""
-    values = {"device_ms": device_ms, "fault": fault, "raised": int(raised), "value": 4260, "limit": 4250, "index": 2}
+    values = {
+        "device_ms": device_ms,
+        "fault": fault,
+        "raised": int(raised),
+        "value": 4260,
+        "limit": 4250,
+        "index": 2,
+    }
     return {_KEY[name]: value for name, value in values.items()}
 
 
-def message(boot_id: int, seq: int, samples: list[dict[int, Any]], now_ms: int, **more: Any) -> dict[int, Any]:
+def message(
+    boot_id: int, seq: int, samples: list[dict[int, Any]], now_ms: int, **more: Any
+) -> dict[int, Any]:
     """The outer map of samples; `more` by field name."""
     fields: dict[int, Any] = {
         signals.BOOT_ID: boot_id,
@@ -139,7 +149,9 @@ class Edge:
             while seqs and seqs[0] == run[-1] + 1 and len(run) < 20:
                 run.append(seqs.pop(0))
             samples = [self.held[stream][seq] for seq in run]
-            body = message(self.boot_id, run[0], samples, self.now_ms, stream=STREAMS.index(stream), **self._more())
+            body = message(
+                self.boot_id, run[0], samples, self.now_ms, stream=STREAMS.index(stream), **self._more()
+            )
             self.resent += len(run)
             await self.publish("hist", body)
 
@@ -169,7 +181,7 @@ class Edge:
             retry = asyncio.create_task(self._retry())
             try:
                 async for received in client.messages:
-                    await self._on_ack(cbor2.loads(bytes(received.payload)))  # type: ignore[arg-type]
+                    await self._on_ack(cast("dict[int, Any]", cbor2.loads(bytes(received.payload))))
             finally:
                 retry.cancel()
 
@@ -198,18 +210,25 @@ class Edge:
     async def settled(self, seconds: float = 20) -> None:
         """Wait until everything that was recorded is acknowledged."""
         async with asyncio.timeout(seconds):
-            while any(self.held.values()):
+            while any(self.held.values()):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+
+    async def answered(self, seconds: float = 5) -> None:
+        """Wait for the next acknowledgement, whatever it covers."""
+        before = len(self.acks)
+        async with asyncio.timeout(seconds):
+            while len(self.acks) == before:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
 
     async def connected(self, seconds: float = 10) -> None:
         """Wait until the broker has taken us."""
         async with asyncio.timeout(seconds):
-            while self._client is None:
+            while self._client is None:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
 
 @contextlib.asynccontextmanager
-async def running(edge: Edge):
+async def running(edge: Edge) -> AsyncGenerator[Edge, None]:
     """An edge that is connected; ends with the block."""
     task = asyncio.create_task(edge.run())
     try:

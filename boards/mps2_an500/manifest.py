@@ -1,4 +1,3 @@
-# ruff: noqa: F821
 # pyright: reportUndefinedVariable=false
 """What is frozen into the image: this port's start-up, asyncio, and the application as far as it exists.
 

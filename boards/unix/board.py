@@ -156,11 +156,11 @@ class FileNvm:
 
     def __init__(self, path: str) -> None:
         try:
-            self._file = open(path, "r+b")  # noqa: SIM115  kept open as long as the board lives
+            self._file = open(path, "r+b")
         except OSError:
             with open(path, "wb") as new:
                 new.write(b"\xff" * self.size)
-            self._file = open(path, "r+b")  # noqa: SIM115
+            self._file = open(path, "r+b")
 
     def read(self, addr: int, buf: bytearray) -> None:
         """Fill buf from addr on."""
@@ -289,5 +289,8 @@ class Board:
 
 def _machine() -> str:
     if MICROPYTHON:
-        return "MicroPython %s on %s" % (".".join(str(part) for part in sys.implementation.version[:3]), sys.platform)
+        return "MicroPython %s on %s" % (
+            ".".join(str(part) for part in sys.implementation.version[:3]),
+            sys.platform,
+        )
     return "CPython %d.%d on %s" % (sys.version_info[0], sys.version_info[1], sys.platform)

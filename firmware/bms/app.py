@@ -10,6 +10,10 @@ from bms.safety.kernel import Kernel
 from bms.sample import TICK_MS, Command, Estimate, Sample, Snapshot
 from bms.tables import params
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from bms.contract import Board
+
 PERIOD_TICKS = 20
 """Estimators run every 100 ms."""
 REPORT_PERIODS = 10
@@ -20,7 +24,7 @@ WATCHDOG_MS = 1000
 class App:
     """Everything that runs on `board` (see boards/README.md for what a board offers)."""
 
-    def __init__(self, board) -> None:
+    def __init__(self, board: "Board") -> None:
         self.board = board
         self.identity = who = identity.load(board.nvm)
         boot = boots.count_boot(board.nvm)

@@ -30,7 +30,9 @@ def _same(function: Any) -> Any:
 def _viper(function: Any) -> Any:
     """Viper looks at its pointer arguments through their type, whatever buffer comes."""
     casts = [
-        function.__annotations__.get(name) if function.__annotations__.get(name) in _POINTERS.values() else None
+        function.__annotations__.get(name)
+        if function.__annotations__.get(name) in _POINTERS.values()
+        else None
         for name in function.__code__.co_varnames[: function.__code__.co_argcount]
     ]
     if not any(casts):

@@ -1,4 +1,4 @@
-"""What the firmware tests share: a serial line in memory and a board without hardware, for every interpreter."""
+"""What the firmware tests share: a serial line in memory and a string of cells at its other end."""
 
 import struct
 
@@ -69,7 +69,9 @@ class Feed:
         return bytes(self.writer.wire[:n])
 
     def fast(self, current_ma: int, pack_mv: int, link_mv: int, quality: int = 0) -> bytes:
-        return self.frame(frame.FAST, struct.pack(frame.FAST_FORMAT, current_ma, pack_mv, link_mv, 0, quality))
+        return self.frame(
+            frame.FAST, struct.pack(frame.FAST_FORMAT, current_ma, pack_mv, link_mv, 0, quality)
+        )
 
     def cells(self, cell_mv: "list[int]", first: int = 0, quality: int = 0) -> bytes:
         n = len(cell_mv)

@@ -136,7 +136,7 @@ def test_silence_of_each_group_opens_inside_its_bound():
 def test_bad_quality_counts_as_silence():
     string = closed()
     string.send_fast = False
-    for n in range(30):
+    for _ in range(30):
         string.line.load(string.frames() + string.feed.fast(0, 14_800, 14_800, quality=1))
         string.tick_n += 1
         string.kernel.tick()

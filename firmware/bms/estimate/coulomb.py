@@ -6,6 +6,12 @@ Integers only, nothing allocated; exact: the remainder of every division is carr
 from bms.fixed import inverse
 from bms.tables.ocv import OCV_MV, STEP_CPCT
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from array import array
+
+    from bms.sample import Estimate, Snapshot
+
 _FULL_MPCT = 100_000
 """State of charge counts in 0.001 %."""
 
@@ -33,10 +39,11 @@ class CoulombCounter:
         self._remainder_ma_ms = 0
         self._moved_mpct = 0
 
-    def step(self, snapshot, estimate) -> None:
-        """One period. Until the pack is first proven safe with open contactors, SoC is not known (sigma 100 %)."""
+    def step(self, snapshot: "Snapshot", estimate: "Estimate") -> None:
+        """One period. SoC is unknown (sigma 100 %) until the pack was proven safe with open contactors."""
         if self._soc_mpct < 0:
-            if snapshot.proven and snapshot.gates == 0:  # contactors open: no load, the voltage is the OCV
+            # contactors open: no load, so the voltage is the OCV
+            if snapshot.proven and snapshot.gates == 0:
                 self.start(_mean(snapshot.cell_mv))
             else:
                 return
@@ -49,5 +56,5 @@ class CoulombCounter:
         estimate.sigma_cpct = min(10_000, _START_SIGMA_CPCT + self._moved_mpct // 10 // _SIGMA_PER_THROUGHPUT)
 
 
-def _mean(values) -> int:
+def _mean(values: "array[int]") -> int:
     return sum(values) // len(values)

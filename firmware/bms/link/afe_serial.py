@@ -7,6 +7,10 @@ from bms.link import frame
 from bms.link.frame import HEADER, Reader, Writer
 from bms.sample import QUALITY_OK, Command, Sample
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from bms.contract import Stream
+
 _CHUNK = 256
 _CHUNKS_PER_READ = 4
 """Bounds one read at 1 kB, twice what the line can carry in a tick: a flood cannot hold the tick."""
@@ -19,7 +23,7 @@ class SerialAfe:
     sleeps, device time standing still, until a whole frame is there; it is used in lock-step only.
     """
 
-    def __init__(self, stream) -> None:
+    def __init__(self, stream: "Stream") -> None:
         self._stream = stream
         self._reader = Reader()
         self._writer = Writer()

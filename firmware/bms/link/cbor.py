@@ -120,7 +120,9 @@ class _Decoder:
     def _take(self, count: int) -> int:
         at = self.at
         if count > len(self.data) - at:
-            raise DecodeError("CBOR: offset %d needs %d bytes, %d are left" % (at, count, len(self.data) - at))
+            raise DecodeError(
+                "CBOR: offset %d needs %d bytes, %d are left" % (at, count, len(self.data) - at)
+            )
         self.at = at + count
         return at
 

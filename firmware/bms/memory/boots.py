@@ -6,11 +6,15 @@ repeats a value that was ever returned, because it is written before it is retur
 
 from bms.memory.layout import BOOT_COUNTER, SECTOR
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from bms.contract import Nvm
+
 _RECORD = 8
 _SLOTS = SECTOR // _RECORD
 
 
-def count_boot(nvm) -> int:
+def count_boot(nvm: "Nvm") -> int:
     """Count this boot; returns its number, 1 for the first."""
     record = bytearray(_RECORD)
     highest = 0
@@ -29,7 +33,7 @@ def count_boot(nvm) -> int:
     return highest + 1
 
 
-def _program(nvm, at: int, value: int) -> None:
+def _program(nvm: "Nvm", at: int, value: int) -> None:
     record = bytearray(_RECORD)
     for i in range(4):
         record[i] = value >> 8 * i & 0xFF
@@ -37,7 +41,7 @@ def _program(nvm, at: int, value: int) -> None:
     nvm.program(at, record)
 
 
-def _highest(nvm, sector: int, record: bytearray) -> int:
+def _highest(nvm: "Nvm", sector: int, record: bytearray) -> int:
     highest = 0
     for slot in range(_SLOTS):
         nvm.read(BOOT_COUNTER + sector * SECTOR + slot * _RECORD, record)
@@ -47,7 +51,7 @@ def _highest(nvm, sector: int, record: bytearray) -> int:
     return highest
 
 
-def _free_slot(nvm, sector: int, record: bytearray) -> int:
+def _free_slot(nvm: "Nvm", sector: int, record: bytearray) -> int:
     # Records are written in order, so the free ones are behind the last that was touched.
     for slot in range(_SLOTS - 1, -1, -1):
         nvm.read(BOOT_COUNTER + sector * SECTOR + slot * _RECORD, record)

@@ -8,6 +8,10 @@ from bms.link.frame import crc16
 from bms.memory.layout import IDENTITY, PAGE
 from bms.tables.params import CHEMISTRIES
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from bms.contract import Nvm
+
 _MAGIC = b"CKID"
 _MAX = 512
 _TEXT = ("tenant", "site", "pack")
@@ -25,7 +29,7 @@ class IdentityError(ValueError):
 
 
 class Identity:
-    """tenant, site, pack (text), chemistry (index), series, temps, capacity_mah, user, password (text or None)."""
+    """tenant, site, pack (text), chemistry (index), series, temps, capacity_mah, user, password (or None)."""
 
     def __init__(self, fields: "dict[str, object]") -> None:
         _check(fields)
@@ -47,7 +51,9 @@ def _check(fields: "dict[str, object]") -> None:
             raise IdentityError("identity: %s is %r, it must be text of 1 to 40 characters" % (name, value))
         for character in value:
             if character in "/+#" or ord(character) < 33:
-                raise IdentityError("identity: %s %r holds %r, not allowed in a topic" % (name, value, character))
+                raise IdentityError(
+                    "identity: %s %r holds %r, not allowed in a topic" % (name, value, character)
+                )
     for name, low, high in _NUMBERS:
         value = fields.get(name)
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
@@ -70,7 +76,7 @@ def image(fields: "dict[str, object]") -> bytes:
     return _MAGIC + bytes((n & 255, n >> 8)) + body + bytes((crc & 255, crc >> 8))
 
 
-def write(nvm, fields: "dict[str, object]") -> None:
+def write(nvm: "Nvm", fields: "dict[str, object]") -> None:
     """Provision a board: erase the identity's sector and program it anew."""
     data = image(fields)
     nvm.erase(IDENTITY)
@@ -78,7 +84,7 @@ def write(nvm, fields: "dict[str, object]") -> None:
         nvm.program(IDENTITY + at, data[at : at + PAGE])
 
 
-def load(nvm) -> Identity:
+def load(nvm: "Nvm") -> Identity:
     """The identity in `nvm`. Raises IdentityError saying what is wrong and how to provision."""
     head = bytearray(6)
     nvm.read(IDENTITY, head)

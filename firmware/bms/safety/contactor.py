@@ -14,6 +14,11 @@ from bms.tables.signals import (
     TRIPPED,
 )
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from bms.safety.monitor import Monitor
+    from bms.sample import Sample
+
 SOFT_MS = 500
 """Longest wait for zero current before a soft opening opens all the same."""
 PAUSE_MS = 1000
@@ -41,7 +46,13 @@ TRANSITIONS = (
     # OPEN
     ((C_NOW, TRIPPED), (C_SOFT, TRIPPED), (C_WANTED | C_PROVEN | C_CLEAR | C_PAUSED, PRECHARGE)),
     # PRECHARGE
-    ((C_NOW, TRIPPED), (C_SOFT, TRIPPED), (C_OPEN_WANTED, OPEN), (C_LINK_UP, CLOSED), (C_PRECHARGE_LATE, OPEN)),
+    (
+        (C_NOW, TRIPPED),
+        (C_SOFT, TRIPPED),
+        (C_OPEN_WANTED, OPEN),
+        (C_LINK_UP, CLOSED),
+        (C_PRECHARGE_LATE, OPEN),
+    ),
     # CLOSED
     ((C_NOW, TRIPPED), (C_SOFT, OPENING), (C_OPEN_WANTED, OPENING)),
     # OPENING
@@ -74,7 +85,7 @@ class Contactor:
         self.state = BOOT
         self.gates = 0
 
-    def step(self, monitor, sample, elapsed_ms: int) -> None:
+    def step(self, monitor: "Monitor", sample: "Sample", elapsed_ms: int) -> None:
         """One tick after `monitor.step`."""
         if self._in_state_ms < 1_000_000:
             self._in_state_ms += elapsed_ms
@@ -85,7 +96,7 @@ class Contactor:
                 break
         self.gates = GATES[self.state]
 
-    def _conditions(self, monitor, sample) -> int:
+    def _conditions(self, monitor: "Monitor", sample: "Sample") -> int:
         action = monitor.action
         ms = self._in_state_ms
         bits = C_CLEAR if action == NO_ACTION else C_NOW if action == OPEN_NOW else 0

@@ -8,6 +8,11 @@ from bms.fixed import copy16
 from bms.safety.contactor import Contactor
 from bms.safety.monitor import CELL_MAX, CELL_MIN, TEMP_MAX, TEMP_MIN, Monitor
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from bms.contract import SafetyParts
+    from bms.sample import Command, Estimate, Sample, Snapshot
+
 _TICKS_MASK = 0x3FFF_FFFF
 
 
@@ -18,7 +23,16 @@ class Kernel:
     lowered by the task when `estimate` is ready; `overruns` counts periods in which it was not.
     """
 
-    def __init__(self, board, sample, command, snapshot, estimate, limits: "dict[str, int]", period_ticks: int) -> None:
+    def __init__(
+        self,
+        board: "SafetyParts",
+        sample: "Sample",
+        command: "Command",
+        snapshot: "Snapshot",
+        estimate: "Estimate",
+        limits: "dict[str, int]",
+        period_ticks: int,
+    ) -> None:
         self._afe = board.afe
         self._gate = board.gate
         self._clock = board.clock

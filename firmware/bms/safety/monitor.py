@@ -9,6 +9,11 @@ from array import array
 
 from bms.tables.faults import ABOVE, CELLS, FAST, FAULTS, LATCHED, TEMPS
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from bms.sample import Sample
+    from bms.tables.faults import Fault
+
 NO_ACTION = -1
 
 PROVEN = (10, 5, 3)
@@ -81,7 +86,7 @@ class Monitor:
         self.proven = False
         self.events = Events()
 
-    def step(self, sample, elapsed_ms: int, tick: int) -> None:
+    def step(self, sample: "Sample", elapsed_ms: int, tick: int) -> None:
         """One tick: `elapsed_ms` since the last one; `sample` is a bms.sample.Sample."""
         self._group(FAST, sample.fast_seq, sample, elapsed_ms, tick)
         self._group(CELLS, sample.cells_seq, sample, elapsed_ms, tick)
@@ -89,7 +94,7 @@ class Monitor:
         for i in self._age_rows:
             self._evaluate(i, self.age_ms[FAULTS[i].group], sample, tick)
 
-    def _group(self, group: int, seq: int, sample, elapsed_ms: int, tick: int) -> None:
+    def _group(self, group: int, seq: int, sample: "Sample", elapsed_ms: int, tick: int) -> None:
         # Two things can have happened since the last tick: a valid sample came, or none did.
         if seq != self._seq[group]:
             self._seq[group] = seq
@@ -101,7 +106,7 @@ class Monitor:
         elif self.age_ms[group] < _OLDEST_MS:
             self.age_ms[group] += elapsed_ms
 
-    def _measure(self, group: int, sample) -> None:
+    def _measure(self, group: int, sample: "Sample") -> None:
         value = self.value
         if group == FAST:
             value[CURRENT] = sample.current_ma
@@ -122,7 +127,7 @@ class Monitor:
                 seen[group] += 1
             self.proven = seen[0] >= PROVEN[0] and seen[1] >= PROVEN[1] and seen[2] >= PROVEN[2]
 
-    def _evaluate(self, i: int, value: int, sample, tick: int) -> None:
+    def _evaluate(self, i: int, value: int, sample: "Sample", tick: int) -> None:
         row = FAULTS[i]
         active = self.active[i >> 3] & 1 << (i & 7)
         level = self._clear[i] if active else self._limit[i]
@@ -136,7 +141,7 @@ class Monitor:
         self._count[i] = 0
         self._flip(i, row, value, sample, tick)
 
-    def _flip(self, i: int, row, value: int, sample, tick: int) -> None:
+    def _flip(self, i: int, row: "Fault", value: int, sample: "Sample", tick: int) -> None:
         byte = i >> 3
         bit = 1 << (i & 7)
         self.active[byte] ^= bit
@@ -146,7 +151,7 @@ class Monitor:
         self.events.put(i, raised, value, self._limit[i], self._where(i, value, sample), tick)
         self._decide()
 
-    def _where(self, i: int, value: int, sample) -> int:
+    def _where(self, i: int, value: int, sample: "Sample") -> int:
         signal = self._signal[i]
         if signal == CELL_MAX or signal == CELL_MIN:
             return _index(sample.cell_mv, value)
@@ -172,7 +177,7 @@ class Monitor:
         self._decide()
 
 
-def _index(values, value: int) -> int:
+def _index(values: "array[int]", value: int) -> int:
     i = 0
     for v in values:
         if v == value:

@@ -52,8 +52,12 @@ PARAMS = (
     Param(15, "temps_lost_ms", "ms", 150, 500, SAFETY, -1, "age at which TEMPS counts as lost"),
     Param(16, "capacity_mah", "mAh", 100, 1_000_000, PACK, 0, "usable capacity of one string"),
     Param(17, "precharge_pct", "%", 80, 99, TUNING, 0, "link voltage at which the main contactor closes"),
-    Param(18, "precharge_timeout_ms", "ms", 100, 10_000, TUNING, 0, "longest precharge before it is given up"),
-    Param(19, "rest_current_ma", "mA", 1, 10_000, TUNING, 0, "below this |current| the pack counts as resting"),
+    Param(
+        18, "precharge_timeout_ms", "ms", 100, 10_000, TUNING, 0, "longest precharge before it is given up"
+    ),
+    Param(
+        19, "rest_current_ma", "mA", 1, 10_000, TUNING, 0, "below this |current| the pack counts as resting"
+    ),
 )
 
 # default, envelope low, envelope high; in the order of CHEMISTRIES. Limits in current and capacity

@@ -1,0 +1,159 @@
+"""What a board offers (boards/<name>/board.py) and what the rooms of `bms` hand each other, as types.
+
+For type checkers and readers only: not part of the device image, never imported at run time.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from bms.sample import Command, Sample
+
+
+class Stream(Protocol):
+    """A serial line to the measuring front end."""
+
+    def readinto(self, buf: bytearray, /) -> int:
+        """Bytes read into the start of buf; 0 when none wait. Never blocks."""
+        ...
+
+    def write(self, buf: bytearray, n: int, /) -> int:
+        """Write buf[:n]; returns the bytes taken."""
+        ...
+
+    def wait_frame(self) -> None:
+        """Sleep until a whole frame is there, device time standing still (lock-step only)."""
+        ...
+
+
+class Afe(Protocol):
+    """The measuring front end, and the way back to it."""
+
+    configured: bool
+    n_cells: int
+    n_temps: int
+    lockstep: bool
+    seed: int
+
+    def read(self, sample: Sample) -> None:
+        """Take what has come since the last call into `sample`; called once a tick, never waits."""
+        ...
+
+    def write(self, command: Command, ms_low: int, ms_high: int) -> None:
+        """Send gates, state, faults and estimates; device time in two 16-bit halves."""
+        ...
+
+    def errors(self) -> int:
+        """Messages of the front end refused so far."""
+        ...
+
+    def take_utc_ms(self) -> int:
+        """UTC in ms when the front end told it since the last call, else 0."""
+        ...
+
+    def log(self, text: str) -> None:
+        """Tell whoever listens at the other end."""
+        ...
+
+
+class Gate(Protocol):
+    """The contactors' gates; a dead-man drops them within 100 ms of the last `set`."""
+
+    def set(self, bits: int) -> None:
+        """Command the gates (signals.GATE_*) and refresh the dead-man."""
+        ...
+
+
+class Link(Protocol):
+    """Byte stream to the MQTT broker; no call blocks."""
+
+    def open(self) -> bool:
+        """Begin or go on connecting; True once bytes may flow."""
+        ...
+
+    def readinto(self, buf: bytearray, /) -> int:
+        """Bytes read into the start of buf, 0 when none wait, -1 when the broker hung up."""
+        ...
+
+    def write(self, buf: bytearray, n: int, /) -> int:
+        """Bytes of buf[:n] taken, 0 when the line is full, -1 when the broker hung up."""
+        ...
+
+    def close(self) -> None:
+        """Hang up."""
+        ...
+
+
+class Nvm(Protocol):
+    """Non-volatile memory with NOR rules: erase 4 KiB to 0xFF, program up to 256 B, bits 1 -> 0 only."""
+
+    size: int
+
+    def read(self, addr: int, buf: bytearray, /) -> None:
+        """Fill buf from addr on."""
+        ...
+
+    def program(self, addr: int, data: "bytes | bytearray", /) -> None:
+        """Clear bits. Raises ValueError when a rule is broken."""
+        ...
+
+    def erase(self, addr: int, /) -> None:
+        """Set the sector that starts at addr to 0xFF. Raises ValueError when addr is not aligned."""
+        ...
+
+
+class Clock(Protocol):
+    """Device time."""
+
+    def ms(self) -> int:
+        """Milliseconds since boot; not for the tick."""
+        ...
+
+    def elapsed_ms(self) -> int:
+        """Milliseconds since the last call; called once a tick, allocates nothing."""
+        ...
+
+
+class Watchdog(Protocol):
+    """Resets the controller when it is not fed."""
+
+    def start(self, timeout_ms: int) -> None:
+        """Arm it."""
+        ...
+
+    def feed(self) -> None:
+        """Start its time anew."""
+        ...
+
+
+class SafetyParts(Protocol):
+    """The part of a board that the safety tick needs."""
+
+    afe: Afe
+    gate: Gate
+    clock: Clock
+
+
+class Board(Protocol):
+    """A board: the only place that names chips and pins."""
+
+    name: str
+    safety_timer: str
+    machine: str
+    afe: Afe
+    gate: Gate
+    link: Link
+    nvm: Nvm
+    clock: Clock
+    watchdog: Watchdog
+
+    def random_u32(self) -> int:
+        """32 random bits."""
+        ...
+
+    def start_safety_timer(self, callback: Callable[[int], None], period_ms: int) -> None:
+        """Call `callback(0)` each period_ms, in interrupt context where `safety_timer` is "hard"."""
+        ...
+
+    def idle(self) -> None:
+        """Sleep a moment, until there may be something to do."""
+        ...

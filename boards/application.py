@@ -8,7 +8,7 @@
 import os
 
 FIRMWARE = os.path.join("..", "firmware")
-CPYTHON_ONLY = ("bms/desk.py",)
+CPYTHON_ONLY = ("bms/desk.py", "bms/contract.py")
 
 
 def _files():

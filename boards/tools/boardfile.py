@@ -2,7 +2,7 @@
 
     title = "..."  arch = mpy-cross -march  safety_timer = hard | scheduled  tried_on = "..."
     [flash]    method = esptool | usb_drive | console, root, and what the method needs
-    [budgets]  names ending in _bytes, whole numbers of bytes
+    [budgets]  bytes: whole numbers above 0
 """
 
 import tomllib
@@ -93,8 +93,8 @@ def parse(name: str, table: Mapping[str, Any]) -> BoardFile:
     if flash.get("method") not in METHODS:
         raise BoardError(f"{where}: flash.method is {flash.get('method')!r}, it must be one of {', '.join(METHODS)}")
     for key, value in budgets.items():
-        if not key.endswith("_bytes") or type(value) is not int or value <= 0:
-            raise BoardError(f"{where}: budgets.{key} is {value!r}, it must be named ..._bytes and be above 0")
+        if type(value) is not int or value <= 0:
+            raise BoardError(f"{where}: budgets.{key} is {value!r}, it must be a number of bytes above 0")
     return BoardFile(
         name, table["title"], table["arch"], table["safety_timer"], table["tried_on"], flash, budgets
     )

@@ -14,7 +14,7 @@ from boards.tools import boardfile, manifest
 from boards.tools.boardfile import BoardError
 
 MAIN = "main.py"
-BUDGET = "mpy_bytes"
+BUDGET = "mpy"
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ allocates nothing, waits for nothing and needs nothing of the tasks above it: wh
 from bms.fixed import copy16
 from bms.safety.contactor import Contactor
 from bms.safety.monitor import CELL_MAX, CELL_MIN, TEMP_MAX, TEMP_MIN, Monitor
+from bms.tables.faults import CELLS, FAST, TEMPS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -103,6 +104,9 @@ class Kernel:
         out.charge_ma_ms = self._charge_ma_ms
         self._charge_ma_ms = 0
         out.proven = self.monitor.proven
+        out.fast_known = self.monitor.known(FAST)
+        out.cells_known = self.monitor.known(CELLS)
+        out.temps_known = self.monitor.known(TEMPS)
         out.current_ma = sample.current_ma
         out.pack_mv = sample.pack_mv
         out.link_mv = sample.link_mv

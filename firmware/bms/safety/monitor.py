@@ -75,6 +75,7 @@ class Monitor:
             tuple(i for i in range(n) if FAULTS[i].group == group and self._signal[i] != AGE)
             for group in (FAST, CELLS, TEMPS)
         )
+        # one row a group, in the order of the groups
         self._age_rows = tuple(i for i in range(n) if self._signal[i] == AGE)
         self.value = array("i", [0] * len(_SIGNALS))
         self._seq = array("i", [0, 0, 0])
@@ -169,6 +170,10 @@ class Monitor:
         if action != NO_ACTION:
             self.proven = False
             self._seen[0] = self._seen[1] = self._seen[2] = 0
+
+    def known(self, group: int) -> bool:
+        """Whether the last sample of a group is fresh enough to be believed."""
+        return 0 <= self.age_ms[group] <= self._limit[self._age_rows[group]]
 
     def reset_latched(self) -> None:
         """Forget latched rows whose cause has gone; an active row stays."""

@@ -1,4 +1,3 @@
-# ruff: noqa: F821
 # pyright: reportUndefinedVariable=false
 """The application, the same on every board: include this in a board's manifest.py.
 

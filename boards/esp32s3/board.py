@@ -27,7 +27,7 @@ LONGEST_WATCHDOG_MS = 600_000
 
 
 def nvm_partition() -> Partition:
-    """The flash partition that partitions.csv keeps for the NVM; OSError saying what to do when there is none."""
+    """The flash partition that partitions.csv keeps for the NVM; OSError when there is none."""
     found = Partition.find(Partition.TYPE_DATA, label="nvm")
     if not found:
         raise OSError("no flash partition named nvm: flash MicroPython with this project's `make flash`")

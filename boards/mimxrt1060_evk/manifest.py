@@ -1,4 +1,3 @@
-# ruff: noqa: F821
 # pyright: reportUndefinedVariable=false
 """What goes onto the board: the application, the parts that boards share, and this board."""
 

@@ -1,8 +1,8 @@
 """The one reader of board.toml.
 
-    title = "..."  arch = mpy-cross -march  safety_timer = hard | scheduled  tried_on = "..."
-    [flash]    method = esptool | usb_drive | console, root, and what the method needs
-    [budgets]  bytes: whole numbers above 0
+title = "..."  arch = mpy-cross -march  safety_timer = hard | scheduled  tried_on = "..."
+[flash]    method = esptool | usb_drive | console, root, and what the method needs
+[budgets]  bytes: whole numbers above 0
 """
 
 import tomllib
@@ -48,7 +48,9 @@ class BoardFile:
         """flash.key of the given type; BoardError when it is absent or of another type."""
         value = self.flash.get(key)
         if not isinstance(value, kind):
-            raise BoardError(f"boards/{self.name}/board.toml: flash.{key} is {value!r}, it must be {kind.__name__}")
+            raise BoardError(
+                f"boards/{self.name}/board.toml: flash.{key} is {value!r}, it must be {kind.__name__}"
+            )
         return value
 
     def budget(self, key: str) -> int:
@@ -86,12 +88,16 @@ def parse(name: str, table: Mapping[str, Any]) -> BoardFile:
         if not isinstance(table.get(key), str):
             raise BoardError(f"{where}: {key} is {table.get(key)!r}, it must be text")
     if table["safety_timer"] not in TIMERS:
-        raise BoardError(f"{where}: safety_timer is {table['safety_timer']!r}, it must be {' or '.join(TIMERS)}")
+        raise BoardError(
+            f"{where}: safety_timer is {table['safety_timer']!r}, it must be {' or '.join(TIMERS)}"
+        )
     flash, budgets = table.get("flash"), table.get("budgets")
     if not isinstance(flash, dict) or not isinstance(budgets, dict):
         raise BoardError(f"{where}: it needs the tables [flash] and [budgets]")
     if flash.get("method") not in METHODS:
-        raise BoardError(f"{where}: flash.method is {flash.get('method')!r}, it must be one of {', '.join(METHODS)}")
+        raise BoardError(
+            f"{where}: flash.method is {flash.get('method')!r}, it must be one of {', '.join(METHODS)}"
+        )
     for key, value in budgets.items():
         if type(value) is not int or value <= 0:
             raise BoardError(f"{where}: budgets.{key} is {value!r}, it must be a number of bytes above 0")

@@ -127,7 +127,9 @@ def check_port(row: BoardFile, port: str) -> None:
 def check_firmware(path: Path, suffixes: tuple[str, ...]) -> None:
     """BoardError when the firmware file is not there or of the wrong kind."""
     if not path.is_file():
-        raise BoardError(f"firmware file {path} is not there; MicroPython's are at https://micropython.org/download/")
+        raise BoardError(
+            f"firmware file {path} is not there; MicroPython's are at https://micropython.org/download/"
+        )
     if path.suffix not in suffixes:
         raise BoardError(f"firmware file {path} must end in {' or '.join(suffixes)}")
 
@@ -185,7 +187,7 @@ def usb_drive(row: BoardFile, port: str, firmware: Path | None, drive: Path | No
 
 
 def blhost(row: BoardFile, firmware: Path) -> list[Step]:
-    """By NXP's blhost: the board runs NXP's flashloader (serial downloader mode, sdphost or SPSDK started it)."""
+    """By NXP's blhost; the board runs NXP's flashloader, which sdphost or SPSDK has started."""
     if firmware.suffix != ".bin":
         raise BoardError(f"blhost writes .bin files, not {firmware.name}; or mount the board's USB drive")
     base = int(row.flash_setting("base_address", int))
@@ -207,7 +209,9 @@ def find_drive(row: BoardFile, uf2: bool, mounts: Sequence[str] = _MOUNTS) -> Pa
     for mount in mounts:
         for pattern in ("*", "*/*"):
             for folder in sorted(Path(mount).glob(pattern)):
-                if folder.is_dir() and ((folder / "INFO_UF2.TXT").exists() if uf2 else folder.name in volumes):
+                if folder.is_dir() and (
+                    (folder / "INFO_UF2.TXT").exists() if uf2 else folder.name in volumes
+                ):
                     return folder
     return None
 
@@ -232,7 +236,9 @@ def plan(row: BoardFile, port: str, firmware: Path | None, *, erase: bool, drive
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; 1 and one line on stderr when it cannot be done."""
     parser = argparse.ArgumentParser(
-        prog="python -m boards.tools.flash", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+        prog="python -m boards.tools.flash",
+        description=__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
     )
     parser.add_argument("board", help=", ".join(boardfile.names()))
     parser.add_argument("--port", help="serial port, or socket://HOST:NUMBER")

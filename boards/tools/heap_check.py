@@ -17,6 +17,7 @@ from pathlib import Path
 
 from bms.link import frame
 from bms.memory import identity
+
 from boards.tools import boardfile, mpy
 from boards.tools.boardfile import BoardError
 
@@ -77,7 +78,9 @@ def parse(board: str, output: str, budget_bytes: int) -> Heap:
             if not words[4].startswith("/lib/"):
                 raise BoardError(f"the emulated board took bms.app from {words[4]}, not from /lib")
             return Heap(board, int(words[1]), int(words[2]), int(words[3]), budget_bytes)
-    raise BoardError(f"the emulated board did not start the application: {lines[-1] if lines else 'no output'}")
+    raise BoardError(
+        f"the emulated board did not start the application: {lines[-1] if lines else 'no output'}"
+    )
 
 
 def nvm_image(path: Path) -> None:
@@ -119,7 +122,15 @@ def emulator(image: Path, folder: Path) -> Iterator[tuple[str, socket.socket]]:
         listener.bind(afe_path)
         listener.listen(1)
         listener.settimeout(10)
-        command = [program, "-machine", "mps2-an500,memory-backend=nvm", "-display", "none", "-monitor", "none"]
+        command = [
+            program,
+            "-machine",
+            "mps2-an500,memory-backend=nvm",
+            "-display",
+            "none",
+            "-monitor",
+            "none",
+        ]
         command += ["-object", f"memory-backend-file,id=nvm,size=16M,mem-path={folder / 'nvm'},share=on"]
         command += ["-serial", f"tcp:127.0.0.1:{port},server=on,wait=off", "-serial", f"unix:{afe_path}"]
         command += ["-serial", "null", "-kernel", str(image)]
@@ -145,7 +156,8 @@ def _start(console: str, afe: socket.socket) -> str:
     config = config_frame()
     deadline = time.monotonic() + _DEADLINE_S
     command = _mpremote(console, "exec", _SCRIPT)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         while process.poll() is None:
             if time.monotonic() > deadline:
                 process.kill()
@@ -153,8 +165,8 @@ def _start(console: str, afe: socket.socket) -> str:
                 afe.send(config, socket.MSG_DONTWAIT)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(0.1)
-        assert process.stdout is not None
-        return process.stdout.read()
+        output.seek(0)
+        return output.read()
 
 
 def measure(board: str, image: Path, compiler: Path, out: Path) -> Heap:
@@ -175,7 +187,9 @@ def measure(board: str, image: Path, compiler: Path, out: Path) -> Heap:
             copy = _mpremote(console, "cp", "-r", str(emulated / "device" / "lib"), ":/")
             done = subprocess.run(copy, capture_output=True, text=True, timeout=_DEADLINE_S)
             if done.returncode:
-                raise BoardError(f"mpremote could not copy onto the emulated board: {done.stderr.strip()[-200:]}")
+                raise BoardError(
+                    f"mpremote could not copy onto the emulated board: {done.stderr.strip()[-200:]}"
+                )
             heap = parse(board, _start(console, afe), row.budget(BUDGET))
     (out / "heap.json").write_text(json.dumps(asdict(heap), indent=2) + "\n")
     return heap

@@ -36,10 +36,8 @@ class Sizes:
         """For people: a line a file, then the total against the budget."""
         width = max(len(name) for name in self.bytes_by_file)
         lines = [f"{name:<{width}} {size:>8,} B" for name, size in sorted(self.bytes_by_file.items())]
-        share = 100 * self.total_bytes / self.budget_bytes
-        lines.append(
-            f"{'total':<{width}} {self.total_bytes:>8,} B of {self.budget_bytes:,} B ({share:.0f} %), {self.arch}"
-        )
+        budget = f"of {self.budget_bytes:,} B ({100 * self.total_bytes / self.budget_bytes:.0f} %)"
+        lines.append(f"{'total':<{width}} {self.total_bytes:>8,} B {budget}, {self.arch}")
         return "\n".join(lines)
 
     def json(self) -> str:
@@ -110,7 +108,16 @@ def build_mpy(board: str, out: Path, *, arch: str | None = None, compiler: Path 
 
 def _compile(compiler: Path, arch: str, module: manifest.Module, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    command = [compiler, f"-march={arch}", f"-O{module.opt}", "-s", module.target, "-o", target, module.source]
+    command = [
+        compiler,
+        f"-march={arch}",
+        f"-O{module.opt}",
+        "-s",
+        module.target,
+        "-o",
+        target,
+        module.source,
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         lines = (done.stderr or done.stdout).strip().splitlines() or ["no message"]

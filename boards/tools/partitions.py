@@ -102,7 +102,9 @@ def with_table(image: bytes, image_offset: int, table_offset: int, chip: str, ro
     found = image[_CHIP_ID_AT] | image[_CHIP_ID_AT + 1] << 8
     if found != _CHIP_IDS[chip]:
         names = {number: name for name, number in _CHIP_IDS.items()}
-        raise BoardError(f"the image is for {names.get(found, f'chip number {found}')}, the board is an {chip}")
+        raise BoardError(
+            f"the image is for {names.get(found, f'chip number {found}')}, the board is an {chip}"
+        )
     at = table_offset - image_offset
     if image[at : at + 2] != _MAGIC:
         raise BoardError(f"no partition table at {table_offset:#x} in the image: {_BOOTLOADER_TO_TABLE}")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bms.memory import identity
 from bms.tables.params import CHEMISTRIES
+
 from boards.tools import boardfile
 from boards.tools.boardfile import BoardError, BoardFile
 from boards.tools.flash import check_port
@@ -52,7 +53,9 @@ def files(row: BoardFile, network: Path | None, certificates: Path | None) -> li
 
 
 def _fields(chosen: argparse.Namespace) -> dict[str, object]:
-    fields: dict[str, object] = {name: getattr(chosen, name) for name in ("tenant", "site", "pack", "series", "temps")}
+    fields: dict[str, object] = {
+        name: getattr(chosen, name) for name in ("tenant", "site", "pack", "series", "temps")
+    }
     fields["chemistry"] = CHEMISTRIES.index(chosen.chemistry)
     fields["capacity_mah"] = chosen.capacity_mah
     if chosen.user is not None:
@@ -97,7 +100,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             words = [*copies, "rtc", "--set", "+", "run", file.name, "+", "reset"]
             done = subprocess.run([sys.executable, "-m", "mpremote", "connect", chosen.port, *words])
         if done.returncode:
-            raise BoardError(f"mpremote ended with status {done.returncode}; is the application on the board?")
+            raise BoardError(
+                f"mpremote ended with status {done.returncode}; is the application on the board?"
+            )
     except (BoardError, identity.IdentityError) as error:
         print(f"provision: {error}", file=sys.stderr)
         return 1

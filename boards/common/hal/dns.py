@@ -50,7 +50,11 @@ def answer(data: bytes, number: int) -> "str | None":
     for _ in range(data[6] << 8 | data[7]):
         at = _after_name(data, at)
         length = data[at + 8] << 8 | data[at + 9]
-        if (data[at] << 8 | data[at + 1], data[at + 2] << 8 | data[at + 3], length) == (_TYPE_A, _CLASS_IN, 4):
+        if (data[at] << 8 | data[at + 1], data[at + 2] << 8 | data[at + 3], length) == (
+            _TYPE_A,
+            _CLASS_IN,
+            4,
+        ):
             return "%d.%d.%d.%d" % (data[at + 10], data[at + 11], data[at + 12], data[at + 13])
         at += 10 + length
     raise OSError("no address (DNS code %d)" % (data[3] & 15))

@@ -19,6 +19,12 @@ import time
 
 from hal.dns import Lookup, is_address
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from tls import SSLContext
+    from typing import Any
+
 _ATTEMPT_MS = 15_000
 
 
@@ -40,12 +46,15 @@ class Settings:
         path = root + "network.json"
         try:
             with open(path) as file:
-                table = json.load(file)
+                table: "Any" = json.load(file)
         except OSError:
             raise NetworkError("%s is missing; boards/README.md shows one" % path)
         except ValueError as error:
             raise NetworkError("%s is not JSON: %s" % (path, error))
-        self.ssid = self.password = None
+        if not isinstance(table, dict):
+            raise NetworkError("%s: it must be an object with wifi and broker" % path)
+        self.ssid: "str | None" = None
+        self.password: "str | None" = None
         wifi = table.get("wifi")
         if isinstance(wifi, dict):
             self.ssid = _text(wifi, "wifi", "ssid", path)
@@ -70,7 +79,7 @@ def _file(path: str) -> "bytes | None":
         return None
 
 
-def tls_context(root: str):
+def tls_context(root: str) -> "SSLContext":
     """A client context that checks the broker's certificate; NetworkError without cert/ca.der."""
     import tls
 
@@ -87,29 +96,43 @@ def tls_context(root: str):
     return context
 
 
+class Network:
+    """A network interface, brought up when it is made."""
+
+    def up(self) -> bool:
+        """True while there is an address."""
+        raise NotImplementedError
+
+    def dns(self) -> str:
+        """Address of the name server."""
+        raise NotImplementedError
+
+
 class Link:
     """Byte stream to the broker. `open` may be called until it says True; nothing here blocks.
 
-    `network` offers `up() -> bool` and `dns() -> str` (address of the name server). `why` says in
-    words what the link waits for, or why it failed last.
+    `why` says in words what the link waits for, or why it failed last.
     """
 
-    def __init__(self, network, settings: "Settings | None", root: str, why: str = "") -> None:
+    def __init__(
+        self, network: "Network | None", settings: "Settings | None", root: str, why: str = ""
+    ) -> None:
         self._network = network
         self._settings = settings
         self._root = root
-        self._lookup = None
-        self._address = None
-        self._sock = None
-        self._stream = None
-        self._poll = None
-        self._began_ms = None
+        self._lookup: "Lookup | None" = None
+        self._address: "str | None" = None
+        self._sock: "socket.socket | None" = None
+        self._stream: "Any" = None
+        self._poll: "Any" = None
+        self._began_ms: "Any" = None
         self.why = why
 
     def open(self) -> bool:
         """Begin or go on connecting; True once bytes may flow."""
         settings = self._settings
-        if settings is None:
+        network = self._network
+        if settings is None or network is None:
             return False
         if self._stream is not None:
             return True
@@ -118,47 +141,49 @@ class Link:
                 self._began_ms = time.ticks_ms()
             elif time.ticks_diff(time.ticks_ms(), self._began_ms) > _ATTEMPT_MS:
                 raise OSError("%s, and no longer" % self.why)
-            return self._advance(settings)
+            return self._advance(network, settings)
         except (OSError, ValueError) as error:
             self.close()
             self.why = str(error)
             return False
 
-    def _advance(self, settings: Settings) -> bool:
-        if not self._network.up():
+    def _advance(self, network: Network, settings: Settings) -> bool:
+        if not network.up():
             self.why = "waits for the network"
             return False
-        if self._address is None and not self._find(settings):
+        if self._address is None:
+            self._address = self._find(network, settings.host)
+        if self._address is None:
             self.why = "waits for the name server"
             return False
         if self._sock is None:
-            self._begin(settings.port)
+            self._sock = self._begin(self._address, settings.port)
         self.why = "waits for the broker"
         if not self._connected():
             return False
-        self._wrap(settings)
+        self._stream = self._wrap(self._sock, settings)
         self.why = ""
         return True
 
-    def _find(self, settings: Settings) -> bool:
-        if is_address(settings.host):
-            self._address = settings.host
-            return True
+    def _find(self, network: Network, host: str) -> "str | None":
+        if is_address(host):
+            return host
         if self._lookup is None:
-            self._lookup = Lookup(settings.host, self._network.dns())
-        self._address = self._lookup.poll()
-        return self._address is not None
+            self._lookup = Lookup(host, network.dns())
+        return self._lookup.poll()
 
-    def _begin(self, port: int) -> None:
-        self._sock = sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    def _begin(self, address: str, port: int) -> "socket.socket":
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         sock.setblocking(False)
         self._poll = select.poll()
         self._poll.register(sock, select.POLLOUT)
         try:
-            sock.connect(socket.getaddrinfo(self._address, port)[0][-1])
+            sock.connect(socket.getaddrinfo(address, port)[0][-1])
         except OSError as error:
             if error.errno != errno.EINPROGRESS:
+                sock.close()
                 raise
+        return sock
 
     def _connected(self) -> bool:
         for _, flags in self._poll.poll(0):
@@ -167,14 +192,12 @@ class Link:
             return True
         return False
 
-    def _wrap(self, settings: Settings) -> None:
+    def _wrap(self, sock: "socket.socket", settings: Settings) -> "Any":
         if not settings.tls:
-            self._stream = self._sock.makefile("rwb", 0)
-            return
+            return sock.makefile("rwb", 0)
         # the handshake goes on inside the first reads and writes, one message at a time
-        self._stream = tls_context(self._root).wrap_socket(
-            self._sock, server_hostname=settings.host, do_handshake_on_connect=False
-        )
+        context = tls_context(self._root)
+        return context.wrap_socket(sock, server_hostname=settings.host, do_handshake_on_connect=False)
 
     def readinto(self, buf: bytearray) -> int:
         """Bytes read into the start of buf, 0 when none wait, -1 when the broker hung up."""
@@ -208,7 +231,7 @@ class Link:
         self._lookup = self._address = self._sock = self._stream = self._poll = self._began_ms = None
 
 
-class Wifi:
+class Wifi(Network):
     """The ESP32's station interface; it reconnects by itself."""
 
     def __init__(self, settings: Settings) -> None:
@@ -230,7 +253,7 @@ class Wifi:
         return self._nic.ifconfig()[3]
 
 
-class Lan:
+class Lan(Network):
     """The i.MX RT's Ethernet port, by DHCP."""
 
     def __init__(self, settings: Settings) -> None:
@@ -241,14 +264,14 @@ class Lan:
 
     def up(self) -> bool:
         """True while there is an address."""
-        return self._nic.isconnected() and self._nic.ifconfig()[0] != "0.0.0.0"  # noqa: S104  no address yet
+        return self._nic.isconnected() and self._nic.ifconfig()[0] != "0.0.0.0"
 
     def dns(self) -> str:
         """Address of the name server."""
         return self._nic.ifconfig()[3]
 
 
-def link(make_network, root: str) -> Link:
+def link(make_network: "Callable[[Settings], Network]", root: str) -> Link:
     """The board's link from the settings in `root`; where they are missing or wrong, one that says so."""
     try:
         settings = Settings(root)

@@ -7,6 +7,10 @@ breaking a rule raises ValueError naming the address and the rule.
 import errno
 import os
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from vfs import AbstractBlockDev
+
 SECTOR = 4096
 PAGE = 256
 
@@ -59,11 +63,11 @@ class Nor:
 class BlockNor(Nor):
     """NOR on a block device with byte offsets (MicroPython's extended interface), here a flash partition."""
 
-    def __init__(self, device) -> None:
+    def __init__(self, device: "AbstractBlockDev") -> None:
         block = device.ioctl(_IOCTL_BLOCK_SIZE, 0)
         if block != SECTOR:
             raise ValueError("nvm: the flash erases blocks of %r, %d are needed" % (block, SECTOR))
-        super().__init__(device.ioctl(_IOCTL_BLOCK_COUNT, 0) * SECTOR)
+        super().__init__((device.ioctl(_IOCTL_BLOCK_COUNT, 0) or 0) * SECTOR)
         self._device = device
 
     def read(self, addr: int, buf: bytearray) -> None:

@@ -6,6 +6,11 @@ import time
 
 from bms.tables.signals import GATE_NEGATIVE, GATE_POSITIVE, GATE_PRECHARGE
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from machine import UART, WDT, Timer
+
 AFE_BAUD = 921_600
 
 _CAUSES = (
@@ -26,7 +31,9 @@ class Gate:
     stops, a pin stuck high or low, and a board in reset all open the contactors.
     """
 
-    def __init__(self, negative, precharge, positive, deadman) -> None:
+    def __init__(
+        self, negative: "int | str", precharge: "int | str", positive: "int | str", deadman: "int | str"
+    ) -> None:
         self._negative = machine.Pin(negative, machine.Pin.OUT, value=0)
         self._precharge = machine.Pin(precharge, machine.Pin.OUT, value=0)
         self._positive = machine.Pin(positive, machine.Pin.OUT, value=0)
@@ -47,7 +54,7 @@ class Gate:
 class AfeStream:
     """The AFE link on a UART; reads take what has come, writes go into the driver's buffer."""
 
-    def __init__(self, uart) -> None:
+    def __init__(self, uart: "UART") -> None:
         self._uart = uart
 
     def readinto(self, buf: bytearray) -> int:
@@ -56,7 +63,8 @@ class AfeStream:
         if not waiting:
             return 0
         # never ask for more than is there: some ports then wait for a character time
-        return self._uart.readinto(buf, min(waiting, len(buf))) or 0
+        n = min(waiting, len(buf))
+        return self._uart.readinto(buf, n) or 0  # pyright: ignore[reportCallIssue]  the stub forgets n
 
     def write(self, buf: bytearray, n: int) -> int:
         """Write buf[:n]; returns how much was taken."""
@@ -94,7 +102,7 @@ class Watchdog:
 
     def __init__(self, longest_ms: int) -> None:
         self._longest_ms = longest_ms
-        self._wdt = None
+        self._wdt: "WDT | None" = None
 
     def start(self, timeout_ms: int) -> None:
         """Arm it: reset unless fed within timeout_ms."""
@@ -106,7 +114,7 @@ class Watchdog:
             self._wdt.feed()
 
     def relax(self) -> None:
-        """Give it all the time that it can have: somebody has interrupted the firmware to work on the board."""
+        """Give it all the time it can have: somebody has interrupted the firmware to work on the board."""
         if self._wdt is not None:
             self.start(self._longest_ms)
             self.feed()
@@ -121,7 +129,7 @@ class MachineBoard:
     def __init__(self) -> None:
         self.clock = Clock()
         self.machine = os.uname().machine
-        self._timer = None
+        self._timer: "Timer | None" = None
 
     def random_u32(self) -> int:
         """32 bits from the chip's random number generator."""
@@ -130,10 +138,10 @@ class MachineBoard:
             value = value << 8 | byte
         return value
 
-    def start_safety_timer(self, callback, period_ms: int) -> None:
+    def start_safety_timer(self, callback: "Callable[..., None]", period_ms: int) -> None:
         """Call `callback(timer)` each period_ms, between two bytecodes of whatever runs."""
-        self._timer = machine.Timer(self._timer_id)
-        self._timer.init(mode=machine.Timer.PERIODIC, period=period_ms, callback=callback)
+        self._timer = timer = machine.Timer(self._timer_id)
+        timer.init(mode=machine.Timer.PERIODIC, period=period_ms, callback=callback)
 
     def idle(self) -> None:
         """Sleep for at most 2 ms; the safety tick runs meanwhile."""

@@ -1,4 +1,4 @@
-"""The emulated board's NVM and file system, on the real image in QEMU; killing the emulator is the power cut."""
+"""The emulated board's NVM and file system on the real image in QEMU; killing that is the power cut."""
 
 from __future__ import annotations
 

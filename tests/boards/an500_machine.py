@@ -54,14 +54,18 @@ class Machine:
             self._listeners.append(listener)
             command += ["-chardev", f"socket,id=c{n},path={path}", "-serial", f"chardev:c{n}"]
         self._errors = (folder / "stderr").open("wb")
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self._errors, stderr=self._errors)
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=self._errors, stderr=self._errors
+        )
         self.console, self.uart1, self.uart2 = (listener.accept()[0] for listener in self._listeners)
         self.log = b""
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None
+    ) -> None:
         self.kill()
 
     def kill(self) -> None:

@@ -2,7 +2,7 @@
 
 import cbor2
 from bms.link import cbor
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 KEYS = st.integers(-(2**64), 2**64 - 1) | st.text(max_size=5) | st.binary(max_size=5)
@@ -25,6 +25,7 @@ def depth(item: object) -> int:
     return 1 + max((depth(child) for child in children), default=0)
 
 
+@settings(deadline=None)
 @given(ITEMS)
 def test_cbor2_reads_what_we_write_and_writes_what_we_read(item):
     data = cbor.encode(item, 1 << 16)
@@ -35,6 +36,7 @@ def test_cbor2_reads_what_we_write_and_writes_what_we_read(item):
         assert data == cbor2.dumps(item)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_arbitrary_bytes_are_read_as_cbor2_reads_them_or_refused(data):
     try:
@@ -44,6 +46,7 @@ def test_arbitrary_bytes_are_read_as_cbor2_reads_them_or_refused(data):
     assert cbor2.loads(data) == item
 
 
+@settings(deadline=None)
 @given(ITEMS.filter(lambda item: depth(item) <= 8), st.data())
 def test_a_damaged_message_is_refused_or_another_message(item, draw):
     data = bytearray(cbor.encode(item, 1 << 16))

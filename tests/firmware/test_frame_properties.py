@@ -1,7 +1,7 @@
 """Frames through arbitrary lines: any cut, any noise."""
 
 from bms.link.frame import HEADER, MAX_RAW, Reader, Writer
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 PAYLOADS = st.binary(max_size=MAX_RAW - HEADER - 2)
@@ -34,6 +34,7 @@ def cut(data: bytes, sizes: list[int]) -> list[bytes]:
     return [*pieces, data]
 
 
+@settings(deadline=None)
 @given(st.lists(PAYLOADS, max_size=5), st.lists(st.integers(0, 40), max_size=10))
 def test_frames_come_back_however_the_line_cuts_them(payloads, sizes):
     writer, reader = Writer(), Reader()
@@ -42,6 +43,7 @@ def test_frames_come_back_however_the_line_cuts_them(payloads, sizes):
     assert reader.errors() == 0
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=600), PAYLOADS, st.lists(st.integers(0, 40), max_size=10))
 def test_noise_costs_no_frame_behind_its_delimiter(noise, payload, sizes):
     reader = Reader()
@@ -50,6 +52,7 @@ def test_noise_costs_no_frame_behind_its_delimiter(noise, payload, sizes):
     assert reader.errors() <= noise.count(0) + 1
 
 
+@settings(deadline=None)
 @given(PAYLOADS, st.data())
 def test_a_burst_of_damage_up_to_two_bytes_is_never_believed(payload, draw):
     # a CRC of 16 bits finds every burst of up to 16 bits, and COBS only moves zeros

@@ -13,11 +13,10 @@ import os
 import shutil
 import subprocess
 import sys
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from boards.tools import boardfile, heap_check, mpy
 from boards.tools.micropython_source import BuildError, build_lock, source_tree
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,7 +24,7 @@ SECTIONS = {"text": (".text", ".ARM.exidx"), "data": (".data",), "bss": (".bss",
 TOOLCHAIN = "apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi"
 # What a make above us, or a shell, may have set for other compilers.
 FOREIGN_VARIABLES = frozenset(
-    "MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES CFLAGS CPPFLAGS LDFLAGS BUILD V".split()
+    ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "CFLAGS", "CPPFLAGS", "LDFLAGS", "BUILD", "V")
 )
 TIMERS = ("hard", "scheduled")
 
@@ -44,18 +43,17 @@ class Job:
 
 def load_job(board: str, safety_timer: str | None, build: Path) -> Job:
     """Reads boards/<board>/board.toml. `safety_timer` None means the board's own."""
-    folder = ROOT / "boards" / board
-    if not (folder / "board.toml").is_file():
-        known = ", ".join(sorted(p.parent.name for p in ROOT.glob("boards/*/board.toml")))
-        raise BuildError(f"board {board!r}: boards/{board}/board.toml is not there; boards: {known}")
-    if not (folder / "port" / "Makefile").is_file():
+    row = boardfile.read(board)
+    if not has_port(row):
         raise BuildError(f"board {board!r} has no port/: its MicroPython image comes from its makers")
-    with (folder / "board.toml").open("rb") as handle:
-        spec: dict[str, Any] = tomllib.load(handle)
-    own = spec["safety_timer"]
-    timer = safety_timer or own
-    out = build / (board if timer == own else f"{board}-{timer}")
-    return Job(board, timer, spec["arch"], dict(spec["budgets"]), folder / "port", out)
+    timer = safety_timer or row.safety_timer
+    out = build / (board if timer == row.safety_timer else f"{board}-{timer}")
+    return Job(board, timer, row.arch, dict(row.budgets), row.folder / "port", out)
+
+
+def has_port(row: boardfile.BoardFile) -> bool:
+    """True where we build MicroPython itself; elsewhere its makers' image is used."""
+    return (row.folder / "port" / "Makefile").is_file()
 
 
 def check_tools() -> None:
@@ -188,6 +186,24 @@ def build(board: str, safety_timer: str | None = None, folder: Path = ROOT / "bu
     return image
 
 
+def build_application(board: str, folder: Path = ROOT / "build") -> None:
+    """Cross-compiles the application, and for a board with that budget measures what its heap has left.
+
+    Raises BoardError when something does not compile, is missing or breaks a budget.
+    """
+    row = boardfile.read(board)
+    sizes = mpy.build_mpy(board, row.build)
+    print(sizes.table())
+    sizes.check()
+    if heap_check.BUDGET in row.budgets:
+        image = build(heap_check.EMULATED, folder=folder)
+        with build_lock(folder):
+            compiler = build_mpy_cross(source_tree(folder), folder)
+        heap = heap_check.measure(board, image, compiler, row.build)
+        print(heap.line())
+        heap.check()
+
+
 def main() -> int:
     """Command line entry: 0, or 1 with one line on stderr."""
     parser = argparse.ArgumentParser(prog="python -m boards.tools.build", description=__doc__)
@@ -195,8 +211,11 @@ def main() -> int:
     parser.add_argument("--safety-timer", choices=TIMERS, help="default: what board.toml says")
     args = parser.parse_args()
     try:
+        if not has_port(boardfile.read(args.board)):
+            build_application(args.board)
+            return 0
         image = build(args.board, args.safety_timer)
-    except BuildError as error:
+    except boardfile.BoardError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(image.relative_to(ROOT))

@@ -7,7 +7,8 @@ from bms.link import cbor
 
 EXAMPLES = (
     (0, "00"), (1, "01"), (10, "0a"), (23, "17"), (24, "1818"), (25, "1819"), (100, "1864"), (1000, "1903e8"),
-    (1000000, "1a000f4240"), (1000000000000, "1b000000e8d4a51000"), (18446744073709551615, "1bffffffffffffffff"),
+    (1000000, "1a000f4240"), (1000000000000, "1b000000e8d4a51000"),
+    (18446744073709551615, "1bffffffffffffffff"),
     (-18446744073709551616, "3bffffffffffffffff"), (-1, "20"), (-10, "29"), (-100, "3863"), (-1000, "3903e7"),
     (False, "f4"), (True, "f5"), (None, "f6"), (b"", "40"), (b"\x01\x02\x03\x04", "4401020304"), ("", "60"),
     ("a", "6161"), ("IETF", "6449455446"), ('"\\', "62225c"), ("\u00fc", "62c3bc"), ("\u6c34", "63e6b0b4"),
@@ -62,11 +63,13 @@ def test_an_integer_that_no_head_can_carry_is_refused():
 
 def test_what_we_do_not_speak_is_refused_with_its_offset():
     for text, word in (
-        ("", "offset 0"), ("18", "needs 1"), ("1900", "needs 2"), ("1a000000", "needs 4"), ("4401", "needs 4"),
+        ("", "offset 0"), ("18", "needs 1"), ("1900", "needs 2"), ("1a000000", "needs 4"),
+        ("4401", "needs 4"),
         ("8201", "offset"), ("a101", "offset"), ("c000", "tag"), ("f7", "simple"), ("f90000", "simple"),
         ("fb0000000000000000", "simple"), ("ff", "simple"), ("9fff", "additional"), ("1c", "additional"),
         ("5f4100ff", "additional"), ("0000", "after"), ("a201000100", "twice"), ("a18000", "container"),
-        ("a1a000", "container"), ("62c328", "UTF-8"), ("9bffffffffffffffff", "claims"), ("bb8000000000000000", "claims"),
+        ("a1a000", "container"), ("62c328", "UTF-8"), ("9bffffffffffffffff", "claims"),
+        ("bb8000000000000000", "claims"),
         ("9a00ffffff00", "claims"), ("81" * 12 + "00", "deeper"), ("5bffffffffffffffff00", "needs"),
     ):  # fmt: skip
         assert word in refused(text), (text, refused(text))

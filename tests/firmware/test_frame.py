@@ -96,7 +96,7 @@ def test_each_refusal_is_counted_by_its_reason():
     read(reader, b"\x03\x01\x02\x00")
     assert reader.bad_length == 1
     good = bytearray(wire(Writer(), 1, 0, b"\x07"))
-    good[2] ^= 1
+    good[2] ^= 2
     read(reader, bytes(good))
     assert reader.bad_crc == 1
     other = Writer()

@@ -42,7 +42,9 @@ class SerialAfe:
     def read(self, sample: Sample) -> None:
         """Take in the frames that have come; in lock-step exactly up to and with this tick's FAST."""
         reader = self._reader
-        for _ in range(_CHUNKS_PER_READ):
+        chunks = 0
+        while self.lockstep or chunks < _CHUNKS_PER_READ:  # in lock-step a tick ends with its FAST, nothing else
+            chunks += 1
             while self._at < self._n:
                 self._at = reader.feed(self._chunk, self._at, self._n)
                 if reader.size and self._accept(sample) and self.lockstep:
@@ -56,7 +58,7 @@ class SerialAfe:
                 return
 
     def _accept(self, sample: Sample) -> bool:
-        # One of six frames came. True only for FAST, which ends a tick's frames.
+        # One of six frames came. True for FAST, which ends a tick's frames, and for the CONFIG that counts.
         kind = self._reader.kind
         if kind == frame.FAST:
             self._fast(sample)
@@ -66,7 +68,7 @@ class SerialAfe:
         elif kind == frame.TEMPS:
             self._temps(sample)
         elif kind == frame.CONFIG:
-            self._config()
+            return self._config()
         elif kind == frame.TIME:
             self._time()
         else:
@@ -113,15 +115,16 @@ class SerialAfe:
         get_16s(sample.temp_dc, 0, raw, HEADER + 4, n)
         sample.temps_seq = (sample.temps_seq + 1) & 0xFFFF
 
-    def _config(self) -> None:
+    def _config(self) -> bool:
         if self.configured or not self._payload(7):
-            return  # CONFIG is repeated until we answer: the first one counts
+            return False  # CONFIG is repeated until we answer: the first one counts
         raw = self._reader.raw
         self.n_cells = raw[HEADER]
         self.n_temps = raw[HEADER + 1]
         self.lockstep = raw[HEADER + 2] == frame.MODE_LOCKSTEP
         self.seed = get_u16(raw, HEADER + 3) << 14 ^ get_u16(raw, HEADER + 5)
         self.configured = True
+        return True
 
     def _time(self) -> None:
         # Once a second; a u64 does not fit a small int, so the bytes are kept for the task above.

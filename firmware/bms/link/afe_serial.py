@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 _CHUNK = 256
 _CHUNKS_PER_READ = 4
-"""Bounds one read at 1 kB, twice what the line can carry in a tick: a flood cannot hold the tick."""
+"""Bounds a free-running read at 1 kB, twice what the line carries in a tick: a flood cannot hold the tick."""
 
 
 class SerialAfe:
     """`afe` of a board whose cells are measured behind a serial line.
 
     `stream` offers `readinto(buf) -> int` (0: nothing now), `write(buf, n)` and `wait_frame()`, which
-    sleeps, device time standing still, until a whole frame is there; it is used in lock-step only.
+    sleeps, device time standing still, until a whole frame is there (False: interrupted); lock-step only.
     """
 
     def __init__(self, stream: "Stream") -> None:
@@ -42,23 +42,26 @@ class SerialAfe:
     def read(self, sample: Sample) -> None:
         """Take in the frames that have come; in lock-step exactly up to and with this tick's FAST."""
         reader = self._reader
+        lockstep = self.lockstep  # CONFIG, inside, may begin it: from the next read on
         chunks = 0
-        while self.lockstep or chunks < _CHUNKS_PER_READ:  # in lock-step a tick ends with its FAST, nothing else
-            chunks += 1
+        while True:
             while self._at < self._n:
                 self._at = reader.feed(self._chunk, self._at, self._n)
-                if reader.size and self._accept(sample) and self.lockstep:
+                if reader.size and self._accept(sample) and lockstep:
                     return
-            if self.lockstep:
-                self._stream.wait_frame()
+            if lockstep:
+                if not self._stream.wait_frame():
+                    return  # interrupted from the console
+            elif chunks == _CHUNKS_PER_READ:
+                return
+            chunks += 1
             self._at = 0
             self._n = self._stream.readinto(self._chunk)
-            if self._n <= 0:
-                self._n = 0
+            if not self._n and not lockstep:
                 return
 
     def _accept(self, sample: Sample) -> bool:
-        # One of six frames came. True for FAST, which ends a tick's frames, and for the CONFIG that counts.
+        # One of six frames came. True only for FAST, which ends a tick's frames.
         kind = self._reader.kind
         if kind == frame.FAST:
             self._fast(sample)
@@ -68,7 +71,7 @@ class SerialAfe:
         elif kind == frame.TEMPS:
             self._temps(sample)
         elif kind == frame.CONFIG:
-            return self._config()
+            self._config()
         elif kind == frame.TIME:
             self._time()
         else:
@@ -115,16 +118,15 @@ class SerialAfe:
         get_16s(sample.temp_dc, 0, raw, HEADER + 4, n)
         sample.temps_seq = (sample.temps_seq + 1) & 0xFFFF
 
-    def _config(self) -> bool:
+    def _config(self) -> None:
         if self.configured or not self._payload(7):
-            return False  # CONFIG is repeated until we answer: the first one counts
+            return  # CONFIG is repeated until we answer: the first one counts
         raw = self._reader.raw
         self.n_cells = raw[HEADER]
         self.n_temps = raw[HEADER + 1]
         self.lockstep = raw[HEADER + 2] == frame.MODE_LOCKSTEP
         self.seed = get_u16(raw, HEADER + 3) << 14 ^ get_u16(raw, HEADER + 5)
         self.configured = True
-        return True
 
     def _time(self) -> None:
         # Once a second; a u64 does not fit a small int, so the bytes are kept for the task above.

@@ -4,7 +4,7 @@
 """
 
 
-class Overflow(ValueError):
+class EncodeError(ValueError):
     """The encoder's buffer is too small; the message says which size would have been needed at least."""
 
 
@@ -23,20 +23,21 @@ class Encoder:
         """Start again at the beginning of the buffer."""
         self.n = 0
 
-    def _need(self, count: int) -> int:
+    def reserve(self, count: int) -> int:
+        """Room for `count` bytes that the caller fills in; returns where in `buf` they begin."""
         at = self.n
         if at + count > len(self.buf):
-            raise Overflow("CBOR buffer of %d bytes needs at least %d" % (len(self.buf), at + count))
+            raise EncodeError("CBOR buffer of %d bytes needs at least %d" % (len(self.buf), at + count))
         self.n = at + count
         return at
 
     def _head(self, major: int, value: int) -> None:
         buf = self.buf
         if value < 24:
-            buf[self._need(1)] = major | value
+            buf[self.reserve(1)] = major | value
             return
         width = 1 if value < 0x100 else 2 if value < 0x10000 else 4 if value >> 16 < 0x10000 else 8
-        at = self._need(1 + width)
+        at = self.reserve(1 + width)
         buf[at] = major | (24 if width == 1 else 25 if width == 2 else 26 if width == 4 else 27)
         at += width
         while width:
@@ -70,15 +71,20 @@ class Encoder:
 
     def _string(self, major: int, value: "bytes | bytearray") -> None:
         self._head(major, len(value))
-        at = self._need(len(value))
+        at = self.reserve(len(value))
         self.buf[at : at + len(value)] = value
+
+    def encoded(self, data: "bytes | bytearray") -> None:
+        """Items that are encoded already."""
+        at = self.reserve(len(data))
+        self.buf[at : at + len(data)] = data
 
     def value(self, item: object) -> None:
         """Any object that `decode` can give back."""
         if item is None:
-            self.buf[self._need(1)] = 0xF6
+            self.buf[self.reserve(1)] = 0xF6
         elif isinstance(item, bool):
-            self.buf[self._need(1)] = 0xF5 if item else 0xF4
+            self.buf[self.reserve(1)] = 0xF5 if item else 0xF4
         elif isinstance(item, int):
             self.integer(item)
         elif isinstance(item, str):

@@ -1,0 +1,1 @@
+"""Faults raised and cleared, and conflicting samples."""

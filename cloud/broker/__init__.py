@@ -1,0 +1,1 @@
+"""The MQTT broker: in process, or another one by URL."""

@@ -1,0 +1,1 @@
+"""Server-Sent Events for the live page."""

@@ -1,0 +1,1 @@
+"""Samples: latest, history, integrity, reference measurements."""

@@ -14,6 +14,11 @@ PUBLISH (topic as bytes, payload as a memoryview).
 from bms.link import packets
 from bms.link.packets import WINDOW, since
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from bms.contract import Link
+
 _MASK = 0x3FFFFFFF
 _IN_BYTES = 256
 _READS = 4
@@ -34,9 +39,7 @@ _UP = 4
 class Mqtt:
     """One client over one byte stream. Call `poll` often; each call does a bounded amount of work.
 
-    stream: `open() -> bool` (True when bytes may flow; called again while False), `readinto(buf) -> int`
-    (0 nothing now, -1 closed), `write(buf, n) -> int` (bytes taken of buf[:n], -1 closed), `close()`.
-    An OSError from any of them counts as a lost link.
+    stream: see contract.Link; an OSError from it counts as a lost link.
     random: callable without arguments, an unsigned integer of at least 16 random bits (jitter).
     will: (topic, payload, retain), QoS 1. `handler` is called with (topic bytes, payload memoryview); the
     payload is valid during the call only.
@@ -44,9 +47,9 @@ class Mqtt:
 
     def __init__(
         self,
-        stream: object,
+        stream: "Link",
         client_id: str,
-        random: object,
+        random: "Callable[[], int]",
         will: "tuple[bytes, bytes, bool] | None" = None,
         user: "str | None" = None,
         password: "str | None" = None,
@@ -61,7 +64,7 @@ class Mqtt:
                 "MQTT: tx_bytes is %d, CONNECT needs %d" % (tx_bytes, len(self._connect) + _RESERVE)
             )
         self.stream = stream
-        self.handler = None
+        self.handler: "Callable[[bytes, memoryview], None] | None" = None
         self._random = random
         self._topics: "list[bytes]" = []
         self._keep_ms = keep_alive_s * 1000

@@ -6,6 +6,10 @@
 import micropython
 from array import array
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from bms.contract import Link
+
 PUBLISH = 3
 PUBACK = 4
 SUBACK = 9
@@ -193,7 +197,7 @@ class Sender:
         self.put_u16(0x4002)
         self.put_u16(packet_id)
 
-    def flush(self, stream: object) -> int:
+    def flush(self, stream: "Link") -> int:
         """Offer what waits to the stream; returns how many bytes it took, -1 when it is closed."""
         n = self.n
         taken = stream.write(self.buf, n)

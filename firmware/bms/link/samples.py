@@ -5,11 +5,15 @@ from array import array
 from bms.link import cbor
 from bms.tables import signals
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from bms.sample import Snapshot
+
 MISSING = -0x40000000
 """In a row: no value, the sample leaves the key out."""
 
-_SAMPLE_BYTES = 320
-"""Room for 32 cells and 32 sensors."""
+_SAMPLE_BYTES = 416
+"""Room for 96 cells and 32 sensors."""
 
 
 def _key(name: str) -> int:
@@ -43,8 +47,8 @@ class Encoder:
         self.encoder = cbor.Encoder(_SAMPLE_BYTES)
         self._every_ms = cells_every_ms
         self._step_mv = cells_step_mv
-        self._cells_at = None
-        self._cells_mv = array("H")
+        self._cells_at: "int | None" = None
+        self._cells_mv: "array[int]" = array("H")
 
     def tele(self, device_ms: int, values: "array[int]", faults: "array[int]", n_faults: int) -> None:
         """A tele sample: the row's scalars and the ids faults[:n_faults]."""
@@ -56,20 +60,20 @@ class Encoder:
         self._scalars(device_ms, values, _EVT_KEYS)
         self._array(_FAULTS, faults, n_faults)
 
-    def cells(self, device_ms: int, sample: object, on_change: bool) -> bool:
-        """A cells sample; False when none is due. Arrays of bad quality are left out."""
-        good_cells = sample.cells_quality == 0
-        good_temps = sample.temps_quality == 0
+    def cells(self, device_ms: int, snapshot: "Snapshot", on_change: bool) -> bool:
+        """A cells sample; False when none is due. An array that is not known is left out."""
+        good_cells = snapshot.cells_known
+        good_temps = snapshot.temps_known
         if not (good_cells or good_temps):
             return False
-        if not self._elapsed(device_ms) and not (on_change and good_cells and self._moved(sample.cell_mv)):
+        if not self._elapsed(device_ms) and not (on_change and good_cells and self._moved(snapshot.cell_mv)):
             return False
         self._begin(device_ms, 1 + good_cells + good_temps)
         if good_cells:
-            self._array(_CELL_V, sample.cell_mv, sample.n_cells)
-            self._remember(sample.cell_mv)
+            self._array(_CELL_V, snapshot.cell_mv, len(snapshot.cell_mv))
+            self._remember(snapshot.cell_mv)
         if good_temps:
-            self._array(_TEMP_C, sample.temp_dc, sample.n_temps)
+            self._array(_TEMP_C, snapshot.temp_dc, len(snapshot.temp_dc))
         self._cells_at = device_ms
         return True
 

@@ -6,11 +6,21 @@ utc_ms always); a new connection (birth) and an incoming `/ack` allocate.
 """
 
 from bms.link import cbor, samples
-from bms.link.identity import Identity
 from bms.link.mqtt import Mqtt
 from bms.link.outbox import Outbox
 from bms.link.packets import since
+from bms.link.samples import MISSING, row
 from bms.tables import signals
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from array import array
+    from collections.abc import Callable
+    from bms.contract import Link
+    from bms.memory.identity import Identity
+    from bms.sample import Snapshot
+
+__all__ = ("MISSING", "Telemetry", "client", "row")
 
 _EVT = signals.STREAMS.index(signals.EVT)
 _TELE = signals.STREAMS.index(signals.TELE)
@@ -27,6 +37,13 @@ _AGE_MS = 8000
 """A sample sent this long ago and not acknowledged is sent again; doubles while no acknowledgement comes."""
 _AGE_MOST_MS = 32_000
 _PASS_EVERY_MS = 1000
+
+
+def client(stream: "Link", identity: "Identity", boot_id: int, random: "Callable[[], int]") -> Mqtt:
+    """The pack's MQTT client over the board's stream: named after it, its will on the state topic."""
+    will = cbor.encode({signals.BOOT_ID: boot_id, signals.ONLINE: 0})
+    name = "%s-%s-%s" % (identity.tenant, identity.site, identity.pack)
+    return Mqtt(stream, name, random, (identity.topic("state"), will, True), identity.user, identity.password)
 
 
 class _Stream:
@@ -47,7 +64,7 @@ class Telemetry:
     def __init__(
         self,
         mqtt: Mqtt,
-        identity: Identity,
+        identity: "Identity",
         boot_id: int,
         birth: "dict[int, object]",
         tele_bytes: int = 16_384,
@@ -60,7 +77,7 @@ class Telemetry:
         self.mqtt = mqtt
         self.boot_id = boot_id
         self.birth = birth
-        self.other = None
+        self.other: "Callable[[bytes, memoryview], None] | None" = None
         """Called with (topic, payload memoryview) for what is not an acknowledgement."""
         self.acks = 0
         self.bad_acks = 0
@@ -78,7 +95,7 @@ class Telemetry:
         self._sample = samples.Encoder(cells_every_ms, cells_step_mv)
         self._message = cbor.Encoder(_MESSAGE_BYTES)
         self._window_bytes = _MESSAGE_BYTES + len(self._hist_topic) + 1
-        self._utc_offset_ms = None
+        self._utc_offset_ms: "int | None" = None
         self._utc_source = 0
         self._now_ms = 0
         self._connects = 0
@@ -146,9 +163,9 @@ class Telemetry:
         self._sample.event(device_ms, values, faults, n_faults)
         return self._keep(_EVT, device_ms)
 
-    def cells(self, device_ms: int, sample: object) -> bool:
-        """Keep a cells sample of the `sample.Sample` when one is due; call it once a report."""
-        if not self._sample.cells(device_ms, sample, self.mqtt.connected):
+    def cells(self, device_ms: int, snapshot: "Snapshot") -> bool:
+        """Keep a cells sample when one is due; call it once a report."""
+        if not self._sample.cells(device_ms, snapshot, self.mqtt.connected):
             return False
         self._keep(_CELLS, device_ms)
         return True

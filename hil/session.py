@@ -197,8 +197,11 @@ class Session:
             wires = self.next_ticks(min(quantum, ticks - done))
             want = self.actuates + len(wires)
             self.board.send(b"".join(wires))
+            end = time.monotonic() + HUNG_S
             while self.actuates < want:
-                if not self.receive(HUNG_S) and self.actuates < want:
+                if self.receive(HUNG_S):
+                    end = time.monotonic() + HUNG_S
+                elif time.monotonic() > end:
                     raise TargetError(
                         f"{self.board.name}: hung at tick {self.plant.tick}: {want - self.actuates} ACTUATE "
                         f"frames missing after {HUNG_S:.0f} s; console: {self.board.console_tail()}"

@@ -24,7 +24,7 @@ SECTIONS = {"text": (".text", ".ARM.exidx"), "data": (".data",), "bss": (".bss",
 TOOLCHAIN = "apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi"
 # What a make above us, or a shell, may have set for other compilers.
 FOREIGN_VARIABLES = frozenset(
-    "MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES CFLAGS CPPFLAGS LDFLAGS BUILD V".split()
+    ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "CFLAGS", "CPPFLAGS", "LDFLAGS", "BUILD", "V")
 )
 TIMERS = ("hard", "scheduled")
 

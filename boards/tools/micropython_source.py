@@ -21,7 +21,20 @@ SUITE = "trixie"
 PACKAGE = "micropython"
 # Suites that name Debian itself; other archives use other names or lack the component main.
 DEBIAN_SUITES = frozenset(
-    "oldoldstable oldstable stable testing unstable sid buster bullseye bookworm trixie forky duke".split()
+    (
+        "oldoldstable",
+        "oldstable",
+        "stable",
+        "testing",
+        "unstable",
+        "sid",
+        "buster",
+        "bullseye",
+        "bookworm",
+        "trixie",
+        "forky",
+        "duke",
+    )
 )
 OVERRIDE_HINT = "or set MICROPYTHON to a MicroPython 1.25.0 source tree"
 

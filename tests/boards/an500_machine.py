@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -50,18 +51,22 @@ class Machine:
             path.unlink(missing_ok=True)
             listener.bind(str(path))
             listener.listen(1)
-            listener.settimeout(10)
+            listener.settimeout(30)
             self._listeners.append(listener)
             command += ["-chardev", f"socket,id=c{n},path={path}", "-serial", f"chardev:c{n}"]
         self._errors = (folder / "stderr").open("wb")
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self._errors, stderr=self._errors)
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=self._errors, stderr=self._errors
+        )
         self.console, self.uart1, self.uart2 = (listener.accept()[0] for listener in self._listeners)
         self.log = b""
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None
+    ) -> None:
         self.kill()
 
     def kill(self) -> None:
@@ -72,19 +77,24 @@ class Machine:
             end.close()
         self._errors.close()
 
-    def read_until(self, mark: bytes, timeout_s: float = 10.0) -> bytes:
+    def read_until(self, mark: bytes, timeout_s: float = 30.0) -> bytes:
         """Console output up to and with `mark`; what comes after it waits for the next call."""
         deadline = time.monotonic() + timeout_s
         while mark not in self.log:
             left_s = deadline - time.monotonic()
             assert left_s > 0, f"no {mark!r} within {timeout_s} s; the console said {self.log[-600:]!r}"
             self.console.settimeout(left_s)
-            try:
+            with suppress(TimeoutError):
                 self.log += self.console.recv(65536)
-            except TimeoutError:
-                pass
         end = self.log.index(mark) + len(mark)
         head, self.log = self.log[:end], self.log[end:]
+        return head
+
+    def read(self, count: int) -> bytes:
+        """The next `count` bytes of the console."""
+        while len(self.log) < count:
+            self.log += self.console.recv(65536)
+        head, self.log = self.log[:count], self.log[count:]
         return head
 
     def raw_repl(self) -> None:
@@ -98,13 +108,13 @@ class Machine:
         self.console.sendall(source.encode() + b"\x04")
         self.read_until(b"OK")
 
-    def finish(self, timeout_s: float = 10.0) -> tuple[str, str]:
+    def finish(self, timeout_s: float = 30.0) -> tuple[str, str]:
         """What the running program printed, and its traceback."""
         out = self.read_until(b"\x04", timeout_s)[:-1]
         error = self.read_until(b"\x04>", timeout_s)[:-2]
         return out.decode(), error.decode()
 
-    def run(self, source: str, timeout_s: float = 10.0) -> str:
+    def run(self, source: str, timeout_s: float = 30.0) -> str:
         """Runs a program to its end and returns its output; its traceback fails the test."""
         self.start(source)
         out, error = self.finish(timeout_s)
@@ -112,7 +122,7 @@ class Machine:
         return out.replace("\r\n", "\n").strip()
 
 
-def receive(line: socket.socket, count: int, timeout_s: float = 10.0) -> bytes:
+def receive(line: socket.socket, count: int, timeout_s: float = 30.0) -> bytes:
     """Exactly `count` bytes, or what came before the timeout."""
     line.settimeout(timeout_s)
     data = b""

@@ -22,7 +22,9 @@ EVERY_BOARD = (*FAKED_BOARDS, "unix")
 
 
 @pytest.fixture(params=EVERY_BOARD)
-def board(request: pytest.FixtureRequest, make_bench: Callable[[str], Bench], tmp_path: Path) -> Iterator[Any]:
+def board(
+    request: pytest.FixtureRequest, make_bench: Callable[[str], Bench], tmp_path: Path
+) -> Iterator[Any]:
     """Every board, started."""
     if request.param != "unix":
         yield make_bench(request.param).board()
@@ -234,7 +236,9 @@ def test_random_numbers_are_32_bits_and_differ(bench: Bench) -> None:
     assert max(values) > 1 << 28
 
 
-@pytest.mark.parametrize(("cause", "text"), [(1, "power-on"), (3, "watchdog"), (5, "soft"), (77, "unknown (77)")])
+@pytest.mark.parametrize(
+    ("cause", "text"), [(1, "power-on"), (3, "watchdog"), (5, "soft"), (77, "unknown (77)")]
+)
 def test_reset_cause_in_words(bench: Bench, cause: int, text: str) -> None:
     bench.chip.reset_cause = cause
     assert bench.board().reset_cause() == text
@@ -424,7 +428,9 @@ def test_broker_is_found_by_name(
             assert b"\x06broker\x07example\x00" in query
             server.sendto(b"no such answer", client)
             record = b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04\x7f\x00\x00\x01"
-            server.sendto(query[:2] + b"\x81\x80\x00\x01\x00\x01\x00\x00\x00\x00" + query[12:] + record, client)
+            server.sendto(
+                query[:2] + b"\x81\x80\x00\x01\x00\x01\x00\x00\x00\x00" + query[12:] + record, client
+            )
 
         thread = threading.Thread(target=serve)
         thread.start()

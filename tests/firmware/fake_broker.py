@@ -20,7 +20,7 @@ def publish(topic: bytes, payload: bytes, packet_id: int = 0) -> bytes:
 
 
 class Broker:
-    """Stream and broker in one. Knobs are plain attributes; `heard` keeps (packet type, body) of the client."""
+    """Stream and broker in one. Knobs are plain attributes; `heard` keeps (packet type, retain, body)."""
 
     def __init__(self) -> None:
         self.reachable = True
@@ -70,15 +70,15 @@ class Broker:
 
     def last(self, kind: int) -> bytes:
         """Body of the latest packet of that type."""
-        return [body for k, body in self.heard if k == kind][-1]
+        return [body for k, _, body in self.heard if k == kind][-1]
 
     def messages(self) -> list:
         """(topic, payload, retain) of every PUBLISH."""
         found = []
-        for kind, body in self.heard:
-            if kind & 0xFF == 3:
+        for kind, retain, body in self.heard:
+            if kind == 3:
                 n = body[0] << 8 | body[1]
-                found.append((body[2 : 2 + n], body[4 + n :], kind >> 8))
+                found.append((body[2 : 2 + n], body[4 + n :], retain))
         return found
 
     def _parse(self) -> None:
@@ -105,7 +105,7 @@ class Broker:
         kind = head >> 4
         self.counts[kind] += 1
         if self.keep:
-            self.heard.append((kind | (head & 1) << 8 if kind == 3 else kind, body))
+            self.heard.append((kind, head & 1, body))
         if kind == 3:
             n = 2 + (body[0] << 8 | body[1])
             if self.seen_id:

@@ -40,8 +40,8 @@ class Line:
         self.n_sent = n
         return n
 
-    def wait_frame(self) -> None:
-        pass
+    def wait_frame(self) -> bool:
+        return self._at < self._n  # an empty line would wait for ever: interrupted instead
 
 
 class Clock:

@@ -1,6 +1,7 @@
 """The MQTT client against a broker in memory: deadlines, partial writes, half-open links, wraps."""
 
 import gc
+import sys
 
 import micropython
 from bms.link.mqtt import WINDOW, Mqtt
@@ -29,9 +30,9 @@ class Rig:
             self.mqtt.poll(self.ms)
 
     def until(self, condition, most_ms: int = 60_000) -> int:
-        """Poll until it holds; returns the milliseconds it took."""
+        """Poll until condition(self) holds; returns the milliseconds it took."""
         start = self.ms
-        while not condition():
+        while not condition(self):
             assert self.ms - start <= most_ms, self.mqtt.why
             self.run(10)
         return self.ms - start
@@ -72,11 +73,11 @@ def test_what_cannot_work_is_refused_at_once():
 def test_publishes_arrive_whole_through_a_line_that_takes_a_byte_at_a_time():
     rig = Rig()
     rig.broker.takes = rig.broker.gives = 1
-    rig.until(lambda: rig.mqtt.connected)
+    rig.until(lambda rig: rig.mqtt.connected)
     for n in (0, 1, 90, 100, 110, 200):
         payload = bytes(i & 255 for i in range(n))
         assert rig.mqtt.publish(TELE, payload, n, n == 90)
-        rig.until(lambda: rig.mqtt.acknowledged == rig.mqtt.published)
+        rig.until(lambda rig: rig.mqtt.acknowledged == rig.mqtt.published)
         assert rig.broker.messages()[-1] == (TELE, payload, 1 if n == 90 else 0)
 
 
@@ -104,7 +105,7 @@ def test_publish_says_no_while_not_connected():
 
 def lost(rig: Rig, least: int, most: int) -> None:
     failures = rig.mqtt.failures
-    took = rig.until(lambda: rig.mqtt.failures > failures)
+    took = rig.until(lambda rig: rig.mqtt.failures > failures)
     assert least <= took <= most, took
     assert not rig.mqtt.connected
 
@@ -114,7 +115,7 @@ def test_every_wait_has_a_deadline_and_ends_in_a_new_connection():
         rig = Rig()
         rig.broker.answers[kind] = False
         if kind in (3, 12):
-            rig.until(lambda: rig.mqtt.connected)
+            rig.until(lambda rig: rig.mqtt.connected)
         if kind == 3:
             rig.mqtt.publish(TELE, b"x", 1)
         ping = 5000 if kind == 12 else 0
@@ -123,7 +124,7 @@ def test_every_wait_has_a_deadline_and_ends_in_a_new_connection():
         assert rig.mqtt.timeouts == 1
         assert rig.broker.closes == 1
         rig.broker.answers[kind] = True
-        rig.until(lambda: rig.mqtt.connected, 2100)
+        rig.until(lambda rig: rig.mqtt.connected, 2100)
 
 
 def test_a_broker_that_cannot_be_reached_is_tried_for_ever_but_gently():
@@ -134,20 +135,20 @@ def test_a_broker_that_cannot_be_reached_is_tried_for_ever_but_gently():
     # 30 s of back-off and 5 s of trying are a round, after the first four
     assert 15 <= rig.mqtt.failures <= 25
     rig.broker.reachable = True
-    rig.until(lambda: rig.mqtt.connected, 36_000)
+    rig.until(lambda rig: rig.mqtt.connected, 36_000)
 
 
 def test_back_off_doubles_with_jitter_between_1_and_30_s():
-    for random, expected in ((0, [1, 2, 4, 8, 16, 16]), (0xFFFFF, [2, 4, 7, 10, 15, 15])):
+    for random, expected in ((0, [1, 2, 4, 8, 16, 16]), (15_999, [2, 4, 8, 16, 30, 30])):
         rig = Rig(random=random)
         rig.broker.connack = b"\x20\x02\x00\x05"
-        rig.run(10)
+        rig.run(20)
         waits = []
         for _ in range(6):
             failures = rig.mqtt.failures
-            waits.append(rig.until(lambda failures=failures: rig.mqtt.failures > failures) / 1000)
-        for wait, least in zip(waits, expected):
-            assert least <= wait <= 30.1, waits
+            waits.append(rig.until(lambda rig, failures=failures: rig.mqtt.failures > failures) / 1000)
+        for i in range(6):
+            assert expected[i] - 0.02 <= waits[i] <= expected[i] + 0.02, waits
     assert rig.mqtt.refused == 7
     assert "code 5" in rig.mqtt.why
 
@@ -156,7 +157,7 @@ def test_back_off_starts_small_again_only_after_a_link_that_held():
     rig = Rig()
     for held_ms, least, most in ((0, 900, 1100), (100, 1900, 2100), (100, 3900, 4100), (12_000, 900, 1100)):
         if held_ms:
-            rig.until(lambda: rig.mqtt.connected)
+            rig.until(lambda rig: rig.mqtt.connected)
             rig.run(held_ms)
         else:
             rig.broker.connack = b"\x20\x02\x00\x03"
@@ -165,7 +166,7 @@ def test_back_off_starts_small_again_only_after_a_link_that_held():
         rig.broker.hung_up = True
         rig.run(10)
         opens = rig.broker.opens
-        took = rig.until(lambda opens=opens: rig.broker.opens > opens)
+        took = rig.until(lambda rig, opens=opens: rig.broker.opens > opens)
         assert least <= took <= most, (held_ms, took)
 
 
@@ -174,7 +175,7 @@ def test_hang_up_and_stream_errors_reconnect():
     rig.broker.hung_up = True
     rig.run(10)
     assert rig.mqtt.why == "link closed"
-    rig.until(lambda: rig.mqtt.connected)
+    rig.until(lambda rig: rig.mqtt.connected)
 
     def broken(*_):
         raise OSError(104)
@@ -185,11 +186,11 @@ def test_hang_up_and_stream_errors_reconnect():
         if name in ("close", "open"):
             rig.broker.hung_up = True
         rig.mqtt.publish(TELE, b"x", 1)
-        rig.until(lambda: not rig.mqtt.connected)
+        rig.until(lambda rig: not rig.mqtt.connected)
         rig.run(3000)
         setattr(rig.broker, name, good)
         rig.broker.hung_up = False
-        rig.until(lambda: rig.mqtt.connected, 40_000)
+        rig.until(lambda rig: rig.mqtt.connected, 40_000)
 
 
 def test_a_link_that_takes_no_bytes_is_given_up():
@@ -198,7 +199,7 @@ def test_a_link_that_takes_no_bytes_is_given_up():
     rig.mqtt.publish(TELE, b"x", 1)
     lost(rig, DEADLINE - 100, DEADLINE + 100)
     rig.broker.takes = 4096
-    rig.until(lambda: rig.mqtt.connected)
+    rig.until(lambda rig: rig.mqtt.connected)
     assert rig.broker.counts[3] == 0  # nothing of the old connection leaks into the new one
 
 
@@ -238,7 +239,7 @@ def test_a_false_connack_in_old_bytes_costs_one_retry():
     lost(rig, DEADLINE - 200, DEADLINE + 100)
     rig.broker.answers[1] = rig.broker.answers[8] = True
     rig.broker.before_connack = b""
-    rig.until(lambda: rig.mqtt.connected, 2100)
+    rig.until(lambda rig: rig.mqtt.connected, 2100)
 
 
 def test_answers_of_an_old_session_are_not_taken_for_new_ones():
@@ -263,7 +264,7 @@ def test_a_refused_subscription_is_no_connection():
     assert not rig.mqtt.connected
     assert (rig.mqtt.refused, rig.mqtt.why) == (1, "SUBSCRIBE refused")
     rig.broker.suback_codes = b"\x00"
-    rig.until(lambda: rig.mqtt.connected)
+    rig.until(lambda rig: rig.mqtt.connected)
 
 
 def test_messages_come_in_at_both_qos_whole_or_byte_by_byte():
@@ -271,11 +272,16 @@ def test_messages_come_in_at_both_qos_whole_or_byte_by_byte():
         rig = up()
         rig.broker.gives = gives
         long = bytes(i & 255 for i in range(900))
-        for data in (publish(ACK, b"zero"), publish(ACK, b"one", 0x1234), publish(b"x", b""), publish(ACK, long, 7)):
+        for data in (
+            publish(ACK, b"zero"),
+            publish(ACK, b"one", 0x1234),
+            publish(b"x", b""),
+            publish(ACK, long, 7),
+        ):
             rig.broker.out.extend(data)
         rig.run(5000, 1)
         assert rig.got == [(ACK, b"zero"), (ACK, b"one"), (b"x", b""), (ACK, long)]
-        assert [body for kind, body in rig.broker.heard if kind == 4] == [b"\x12\x34", b"\x00\x07"]
+        assert [body for kind, _, body in rig.broker.heard if kind == 4] == [b"\x12\x34", b"\x00\x07"]
 
 
 def test_a_message_larger_than_the_buffer_is_skipped_counted_and_acknowledged():
@@ -296,14 +302,15 @@ def test_a_storm_of_messages_never_overruns_the_answers():
     rig.broker.takes = 3
     for i in range(1, 600):
         rig.broker.out.extend(publish(b"x", b"", i))
-    rig.until(lambda: rig.broker.counts[4] == 599, 20_000)
+    rig.until(lambda rig: rig.broker.counts[4] == 599, 20_000)
     assert len(rig.got) == 599
     assert rig.mqtt.failures == 0
 
 
 def test_what_no_server_sends_ends_the_connection():
     for data in (
-        b"\x00\x00", b"\x10\x00", b"\xf0\x00", b"\xe0\x00", b"\x30\x80\x80\x80\x80\x01", b"\x40\x03\x00\x01\x00",
+        b"\x00\x00", b"\x10\x00", b"\xf0\x00", b"\xe0\x00", b"\x30\x80\x80\x80\x80\x01",
+        b"\x40\x03\x00\x01\x00",
         b"\x36\x05\x00\x01x\x00\x01", b"\x30\x02\x00\x05", b"\x30\x01\x00", b"\x32\x03\x00\x01x", b"\x30\x00",
         b"\x30\x02\x00\x00", b"\x90\x02\x00\x01",
     ):  # fmt: skip
@@ -311,7 +318,7 @@ def test_what_no_server_sends_ends_the_connection():
         rig.broker.out.extend(data)
         rig.run(10)
         assert (rig.mqtt.malformed, rig.mqtt.failures) == (1, 1), data
-        rig.until(lambda: rig.mqtt.connected)
+        rig.until(lambda rig: rig.mqtt.connected)
 
 
 def test_packet_ids_wrap_and_pass_over_those_in_flight():
@@ -399,6 +406,21 @@ class Quiet:
             self.puback[3] = buf[at + 1]
             self.due = 1
         return n
+
+
+def test_seventy_thousand_publishes():
+    # more than there are packet ids; where every instruction is emulated, the other wrap test must do
+    count = 70_000 if sys.platform in ("linux", "darwin") else 700
+    broker = Quiet()
+    mqtt = Mqtt(broker, "pack", lambda: 0)
+    ms = 0
+    while mqtt.acknowledged < count:
+        ms += 1
+        mqtt.publish(TELE, b"x", 1)
+        mqtt.poll(ms)
+        assert ms < 2 * count
+    assert mqtt.failures == 0
+    assert mqtt.skipped == 0
 
 
 def test_publishing_allocates_nothing():

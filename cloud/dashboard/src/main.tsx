@@ -5,6 +5,7 @@ import { App } from "./App";
 import "./styles/base.css";
 import "./styles/layout.css";
 import "./styles/packs.css";
+import "./styles/detail.css";
 import "./styles/charts.css";
 
 const root = document.getElementById("root");

@@ -54,7 +54,9 @@ class CoulombCounter:
         self._soc_mpct = min(_FULL_MPCT, max(0, self._soc_mpct + moved))
         self._moved_mpct += abs(moved)
         estimate.soc_cpct = self._soc_mpct // 10
-        estimate.sigma_cpct = min(UNKNOWN_CPCT - 1, _START_SIGMA_CPCT + self._moved_mpct // 10 // _SIGMA_PER_THROUGHPUT)
+        estimate.sigma_cpct = min(
+            UNKNOWN_CPCT - 1, _START_SIGMA_CPCT + self._moved_mpct // 10 // _SIGMA_PER_THROUGHPUT
+        )
 
 
 def _mean(values: "array[int]") -> int:

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 _CHUNK = 256
 _CHUNKS_PER_READ = 4
-"""Bounds one read at 1 kB, twice what the line can carry in a tick: a flood cannot hold the tick."""
+"""Bounds a free-running read at 1 kB, twice what the line carries in a tick: a flood cannot hold the tick."""
 
 
 class SerialAfe:
     """`afe` of a board whose cells are measured behind a serial line.
 
     `stream` offers `readinto(buf) -> int` (0: nothing now), `write(buf, n)` and `wait_frame()`, which
-    sleeps, device time standing still, until a whole frame is there; it is used in lock-step only.
+    sleeps, device time standing still, until a whole frame is there (False: interrupted); lock-step only.
     """
 
     def __init__(self, stream: "Stream") -> None:
@@ -42,17 +42,22 @@ class SerialAfe:
     def read(self, sample: Sample) -> None:
         """Take in the frames that have come; in lock-step exactly up to and with this tick's FAST."""
         reader = self._reader
-        for _ in range(_CHUNKS_PER_READ):
+        lockstep = self.lockstep  # CONFIG, inside, may begin it: from the next read on
+        chunks = 0
+        while True:
             while self._at < self._n:
                 self._at = reader.feed(self._chunk, self._at, self._n)
-                if reader.size and self._accept(sample) and self.lockstep:
+                if reader.size and self._accept(sample) and lockstep:
                     return
-            if self.lockstep:
-                self._stream.wait_frame()
+            if lockstep:
+                if not self._stream.wait_frame():
+                    return  # interrupted from the console
+            elif chunks == _CHUNKS_PER_READ:
+                return
+            chunks += 1
             self._at = 0
             self._n = self._stream.readinto(self._chunk)
-            if self._n <= 0:
-                self._n = 0
+            if not self._n and not lockstep:
                 return
 
     def _accept(self, sample: Sample) -> bool:

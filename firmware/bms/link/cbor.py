@@ -5,7 +5,7 @@
 
 
 class EncodeError(ValueError):
-    """The encoder's buffer is too small; the message says which size would have been needed at least."""
+    """The encoder's buffer is too small (the message says what would be needed) or a number too large."""
 
 
 class DecodeError(ValueError):
@@ -37,6 +37,8 @@ class Encoder:
             buf[self.reserve(1)] = major | value
             return
         width = 1 if value < 0x100 else 2 if value < 0x10000 else 4 if value >> 16 < 0x10000 else 8
+        if width == 8 and value >> 64:
+            raise EncodeError("CBOR: %d does not fit into 64 bits" % (value if major == 0 else -1 - value))
         at = self.reserve(1 + width)
         buf[at] = major | (24 if width == 1 else 25 if width == 2 else 26 if width == 4 else 27)
         at += width
@@ -47,7 +49,7 @@ class Encoder:
             width -= 1
 
     def integer(self, value: int) -> None:
-        """An integer of -2^64 .. 2^64 - 1."""
+        """An integer of -2^64 .. 2^64 - 1; raises EncodeError beyond."""
         if value >= 0:
             self._head(0x00, value)
         else:

@@ -37,7 +37,7 @@ _EVT_KEYS = _scalars(signals.EVT)
 
 def row() -> "array[int]":
     """A row for `report` and `event`: one integer a signal, indexed by its key, all MISSING."""
-    return array("i", [MISSING] * len(signals.SIGNALS))
+    return array("i", [MISSING] * (1 + max(entry.key for entry in signals.SIGNALS)))
 
 
 class Encoder:

@@ -75,7 +75,9 @@ class Pin:
 class Uart:
     """A UART with a receive FIFO that overflows and a transmitter that remembers."""
 
-    def __init__(self, chip: Chip, number: int, baudrate: int, *, rxbuf: int, txbuf: int, **options: Any) -> None:
+    def __init__(
+        self, chip: Chip, number: int, baudrate: int, *, rxbuf: int, txbuf: int, **options: Any
+    ) -> None:
         assert options.get("timeout") == 0, "a read would wait"
         self.baudrate = baudrate
         self.options = options

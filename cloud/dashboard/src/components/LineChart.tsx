@@ -79,7 +79,7 @@ export function LineChart(props: Props): ReactElement {
           <rect x={LEFT} y={0} width={Math.max(0, width - RIGHT - LEFT)} height={height} />
         </clipPath>
         <g className="axis">
-          {ticks(domain[0], domain[1], Math.max(3, Math.floor(height / 45))).map((level) => (
+          {ticks(domain[0], domain[1], Math.max(4, Math.floor(height / 45))).map((level) => (
             <g key={level}>
               <line x1={LEFT} x2={width - RIGHT} y1={y(level)} y2={y(level)} />
               <text x={LEFT - 6} y={y(level)} dy="0.32em" textAnchor="end">

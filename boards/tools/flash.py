@@ -246,7 +246,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", help="serial port, or socket://HOST:NUMBER")
     parser.add_argument("--firmware", type=Path, help="MicroPython for the board, from its download page")
     parser.add_argument("--drive", type=Path, help="where the board's USB drive is mounted")
-    parser.add_argument("--erase", action="store_true", help="ESP32: erase all flash first, identity and files too")
+    parser.add_argument(
+        "--erase", action="store_true", help="ESP32: erase all flash first, identity and files too"
+    )
     parser.add_argument("--dry-run", action="store_true", help="print the command lines, do nothing")
     chosen = parser.parse_args(arguments)
     try:

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
+from test_partitions import image
 
 from boards.tools import boardfile, flash
 from boards.tools.boardfile import BoardError
-from test_partitions import image
 
 GOLDEN = Path(__file__).parent / "golden"
 SERIAL = ["--port", "/dev/ttyACM0"]
@@ -35,15 +35,31 @@ CASES = {
     "esp32_erase": ["esp32", *SERIAL, "--firmware", "ESP32.bin", "--erase"],
     "esp32_application": ["esp32", *SERIAL],
     "esp32s3": ["esp32s3", *SERIAL, "--firmware", "ESP32S3.bin"],
-    "mimxrt1060_evk_drive": ["mimxrt1060_evk", *SERIAL, "--firmware", "RT.hex", "--drive", "media/u/RT1060-EVK"],
-    "mimxrt1060_evk_uf2": ["mimxrt1060_evk", *SERIAL, "--firmware", "RT.uf2", "--drive", "media/u/RT1060BOOT"],
+    "mimxrt1060_evk_drive": [
+        "mimxrt1060_evk",
+        *SERIAL,
+        "--firmware",
+        "RT.hex",
+        "--drive",
+        "media/u/RT1060-EVK",
+    ],
+    "mimxrt1060_evk_uf2": [
+        "mimxrt1060_evk",
+        *SERIAL,
+        "--firmware",
+        "RT.uf2",
+        "--drive",
+        "media/u/RT1060BOOT",
+    ],
     "mimxrt1060_evk_blhost": ["mimxrt1060_evk", *SERIAL, "--firmware", "RT.bin"],
     "mps2_an500": ["mps2_an500", "--port", "socket://127.0.0.1:4000"],
 }
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_command_lines_are_the_golden_ones(case: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_command_lines_are_the_golden_ones(
+    case: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     words = [absolute(word) if Path(word).is_file() else word for word in CASES[case]]
     for word in words:
         if word.startswith("media/"):
@@ -64,7 +80,10 @@ def test_the_image_that_is_flashed_has_our_partition_table(tmp_path: Path) -> No
         (["esp99", *SERIAL], "unknown board 'esp99'"),
         (["esp32"], "which port? PORT=/dev/ttyUSB0"),
         (["esp32", "--port", "/dev/ttyNOT"], "port /dev/ttyNOT is not there; serial ports here: "),
-        (["esp32", "--port", "socket://127.0.0.1:1"], "nothing listens there; is the emulated board running?"),
+        (
+            ["esp32", "--port", "socket://127.0.0.1:1"],
+            "nothing listens there; is the emulated board running?",
+        ),
         (["esp32", "--port", "socket://127.0.0.1:x"], "nothing listens there"),
         (["mps2_an500", "--port", "/dev/ttyS0"], "needs socket://HOST:NUMBER"),
         (["mps2_an500", "--port", "socket://h:1", "--firmware", "RT.bin"], "leave FIRMWARE out"),

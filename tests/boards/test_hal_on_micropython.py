@@ -9,13 +9,12 @@ import sys
 import threading
 from pathlib import Path
 
+from conftest import ROOT
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
-
-from conftest import ROOT
 
 KEY = ec.EllipticCurvePrivateKey
 
@@ -191,7 +190,9 @@ def run(program: str, folder: Path) -> str:
     return done.stdout if done.returncode == 0 else done.stdout + done.stderr
 
 
-def connect(folder: Path, *, trusted: bool = True, client: bool = True, host: str = "localhost") -> tuple[str, str]:
+def connect(
+    folder: Path, *, trusted: bool = True, client: bool = True, host: str = "localhost"
+) -> tuple[str, str]:
     """One connection of a board to a broker: what the board printed, and the client whom the broker saw."""
     ours = Authority("ours")
     context = server_context(folder, ours, host)

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from an500_machine import image_path
 from bms.link import frame
+
 from boards.tools import boardfile, flash, heap_check, manifest
 from boards.tools.boardfile import BoardError
 from boards.tools.heap_check import Heap
@@ -49,7 +49,9 @@ def test_a_board_that_did_not_start_is_reported(output: str, message: str) -> No
 
 
 def test_too_little_heap_fails() -> None:
-    with pytest.raises(BoardError, match=r"esp32: 40,959 B of heap are free after start, budgets.heap_free_after_st"):
+    with pytest.raises(
+        BoardError, match=r"esp32: 40,959 B of heap are free after start, budgets.heap_free_after_st"
+    ):
         Heap("esp32", 40_959, 150_000, 160_000, 40_960).check()
 
 
@@ -69,7 +71,9 @@ def test_the_esp32_set_starts_on_the_emulated_board_within_its_budget(tmp_path: 
     heap = heap_check.measure("esp32", image, compiler, tmp_path)
     assert heap.heap_bytes <= 163_840
     heap.check()
-    assert heap.free_bytes < heap.free_before_bytes - 10_000, "the modules must have been loaded into the heap"
+    assert heap.free_bytes < heap.free_before_bytes - 10_000, (
+        "the modules must have been loaded into the heap"
+    )
     assert (tmp_path / "heap.json").is_file()
 
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from conftest import MACHINE_BOARDS, ROOT
 
 from boards.tools import boardfile, manifest, mpy
 from boards.tools.boardfile import BoardError
-from conftest import MACHINE_BOARDS, ROOT
 
 ARCH_NUMBERS = {"armv7emdp": 8, "xtensawin": 10}
 """In the third byte of a .mpy with native code, two bits up (MicroPython, py/persistentcode.h)."""
@@ -24,7 +24,11 @@ def test_every_module_is_there_and_built_for_the_board(board: str, tmp_path: Pat
     modules = {path.relative_to(ROOT / "firmware") for path in (ROOT / "firmware" / "bms").rglob("*.py")}
     expected = {f"lib/{path.with_suffix('.mpy').as_posix()}" for path in modules}
     expected -= {"lib/bms/desk.mpy", "lib/bms/contract.mpy"}
-    expected |= {"main.py", "lib/board.mpy", *(f"lib/hal/{n}.mpy" for n in ("__init__", "dns", "net", "nor", "parts"))}
+    expected |= {
+        "main.py",
+        "lib/board.mpy",
+        *(f"lib/hal/{n}.mpy" for n in ("__init__", "dns", "net", "nor", "parts")),
+    }
     assert set(sizes.bytes_by_file) == expected
     on_disk = {p.relative_to(device).as_posix(): p.stat().st_size for p in device.rglob("*") if p.is_file()}
     assert on_disk == sizes.bytes_by_file
@@ -38,7 +42,9 @@ def test_every_module_is_there_and_built_for_the_board(board: str, tmp_path: Pat
 def test_over_budget_fails_and_says_by_how_much(tmp_path: Path) -> None:
     sizes = mpy.build_mpy("esp32", tmp_path)
     replace(sizes, budget_bytes=sizes.total_bytes).check()
-    with pytest.raises(BoardError, match=rf"has {sizes.total_bytes:,} B of .mpy, budgets.mpy in boards/esp32/"):
+    with pytest.raises(
+        BoardError, match=rf"has {sizes.total_bytes:,} B of .mpy, budgets.mpy in boards/esp32/"
+    ):
         replace(sizes, budget_bytes=sizes.total_bytes - 1).check()
 
 

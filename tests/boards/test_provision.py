@@ -5,17 +5,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-
 from bms.memory import identity
+
 from boards.tools import boardfile, provision
 from boards.tools.boardfile import BoardError
 
 FIELDS: dict[str, object] = {
-    "tenant": "t", "site": "s", "pack": "leaf-1", "chemistry": 2, "series": 12, "temps": 4, "capacity_mah": 60_000,
-    "user": "u", "password": "quote ' and \\ slash",
+    "tenant": "t", "site": "s", "pack": "leaf-1", "chemistry": 2, "series": 12, "temps": 4,
+    "capacity_mah": 60_000, "user": "u", "password": "quote ' and \\ slash",
 }  # fmt: skip
 WORDS = (
-    "esp32 --port /dev/ttyNOT --tenant t --site s --pack leaf-1 --chemistry lfp --series 12 --temps 4 --capacity-mah"
+    "esp32 --port /dev/ttyNOT --tenant t --site s --pack leaf-1"
+    " --chemistry lfp --series 12 --temps 4 --capacity-mah"
 )
 
 
@@ -35,7 +36,9 @@ class Memory:
         buf[:] = self.data[addr : addr + len(buf)]
 
 
-def test_the_program_writes_the_identity(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_program_writes_the_identity(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     nvm: Any = Memory()
     module: Any = SimpleNamespace(Board=lambda: SimpleNamespace(nvm=nvm))
     monkeypatch.setitem(__import__("sys").modules, "board", module)
@@ -59,7 +62,11 @@ def test_the_program_writes_the_identity(monkeypatch: pytest.MonkeyPatch, capsys
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(
-    words: str, message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    words: str,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert provision.main(words.split()) == 1

@@ -147,17 +147,24 @@ class Session:
         return self.actuates - before
 
     def hello(self, timeout_s: float = HELLO_S) -> None:
-        """Send CONFIG each 100 ms until the board answers with its first ACTUATE, which is not recorded."""
+        """Send CONFIG until the board answers with its first ACTUATE, which is not recorded.
+
+        A socket loses nothing, so there once is enough; a CONFIG too many would cost a board in lock-step
+        instructions, and with them device time. A serial line gets it each 100 ms.
+        """
         end = time.monotonic() + timeout_s
-        while not self.receive(0.0):
-            if time.monotonic() > end:
+        every_s = 0.1 if self.board.lossy else timeout_s
+        answered = False
+        while not answered:
+            if time.monotonic() >= end:
                 said = self.record.logs[-1] if self.record.logs else self.board.console_tail()
                 raise TargetError(
                     f"{self.board.name}: no answer to CONFIG in {timeout_s:.0f} s; it said: {said}"
                 )
             self.board.send(self.encoder.plain(frame.CONFIG, 0, self._config))
-            if self.receive(0.1):
-                break
+            again = time.monotonic() + every_s
+            while not answered and time.monotonic() < again:
+                answered = self.receive(0.1) > 0
         self.record.actuates.clear()
         self.actuates = 0
 

@@ -22,6 +22,7 @@ from bms.memory.layout import IDENTITY
 ROOT = Path(__file__).resolve().parents[2]
 _START_S = 20.0
 _STOP_S = 3.0
+_SEND_S = 20.0
 _MOST_WAITING = 4096
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG = 1
@@ -51,6 +52,8 @@ class Target(Protocol):
     """A board at the other end of the AFE link."""
 
     name: str
+    lossy: bool
+    """Whether bytes sent before the board listens are lost."""
 
     def start(self) -> None:
         """Start it; returns when the link is up. Raises TargetError."""
@@ -141,6 +144,8 @@ class Child:
 class SocketTarget:
     """Base of targets whose AFE link is a Unix-domain socket that the child connects to."""
 
+    lossy = False
+
     def __init__(self, name: str, setup: BoardSetup) -> None:
         self.name = name
         self.setup = setup
@@ -176,6 +181,7 @@ class SocketTarget:
                         f"{self.name}: did not connect in {_START_S:.0f} s: {self.child.tail()}"
                     )
             self._sock, _ = server.accept()
+            self._sock.settimeout(_SEND_S)
 
     @property
     def log(self) -> Path:
@@ -192,6 +198,10 @@ class SocketTarget:
             raise TargetError(f"{self.name}: not started")
         try:
             self._sock.sendall(data)
+        except TimeoutError as error:
+            raise TargetError(
+                f"{self.name}: hung: takes no bytes for {_SEND_S:.0f} s: {self.console_tail()}"
+            ) from error
         except OSError as error:
             raise TargetError(
                 f"{self.name}: the link broke ({error.strerror}): {self.console_tail()}"

@@ -13,6 +13,7 @@ class SerialTarget:
     """`serial`: the AFE link of a board at `port`, e.g. /dev/ttyUSB0 or a pyserial URL."""
 
     name = "serial"
+    lossy = True
 
     def __init__(self, port: str, *, lockstep: bool) -> None:
         if not port:

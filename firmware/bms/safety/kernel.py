@@ -60,8 +60,8 @@ class Kernel:
         """One safety tick."""
         sample = self._sample
         command = self._command
-        self._afe.read(sample)
         elapsed_ms = self._clock.elapsed_ms()
+        self._afe.read(sample)
         self._advance(elapsed_ms)
         self.monitor.step(sample, elapsed_ms, command.tick)
         self.contactor.step(self.monitor, sample, elapsed_ms)

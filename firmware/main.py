@@ -3,7 +3,7 @@
 import gc
 
 if hasattr(gc, "threshold"):
-    # Collect often: the garbage of loading would else leave a heap of 160 kB in pieces too small for the stores.
+    # Collect often: else the garbage of loading leaves a heap of 160 kB in pieces too small for the stores.
     gc.threshold(4096)
 
 from bms.app import App  # noqa: E402

@@ -70,6 +70,10 @@ class Actuate:
 ACTUATE_FIELDS = tuple(field.name for field in fields(Actuate))
 
 
+ACTUATE_WIRE = ACTUATE_DTYPE.itemsize + frame.CRC + 2
+"""Bytes of an ACTUATE frame on the wire: COBS adds one, the delimiter another."""
+
+
 class FrameError(ValueError):
     """A frame that must not be believed; `why` is cobs, length, crc, version or payload."""
 
@@ -117,6 +121,11 @@ class Decoder:
     def __init__(self) -> None:
         self._rest = b""
         self.refused: dict[str, int] = {}
+
+    @property
+    def pending(self) -> int:
+        """Bytes of a frame that has not ended yet."""
+        return len(self._rest)
 
     def feed(self, data: bytes) -> list[bytes]:
         """Header and payload of each valid frame that ended in `data`."""

@@ -110,7 +110,7 @@ class Board:
     safety_timer = mps2.SAFETY_TIMER
 
     def __init__(self) -> None:
-        self.afe = SerialAfe(mps2.UART(1))
+        self.afe = SerialAfe(mps2.DmaLine() if mps2.dma_line() else mps2.UART(1))
         self.gate = Gate()
         self.link = Link()
         self.nvm = Nvm()

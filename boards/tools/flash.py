@@ -1,7 +1,9 @@
 """Puts MicroPython and the application onto a board: `make flash BOARD=... PORT=... [FIRMWARE=file]`.
 
 Without a firmware file only the application is put on. Methods (board.toml, flash.method):
-    esptool    writes the published .bin with our partition table in it, keeping NVM and files
+    esptool    writes the published .bin with our partition table in it, keeping NVM and files;
+               a chip that ran anything else before needs --erase once, or MicroPython takes what
+               lies in its file system's place for a damaged one
     usb_drive  copies .hex or .bin (debug drive) or .uf2 (bootloader's drive); without a drive, NXP's blhost
     console    the application only, onto the running emulated board: PORT=socket://HOST:NUMBER
 """
@@ -244,7 +246,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", help="serial port, or socket://HOST:NUMBER")
     parser.add_argument("--firmware", type=Path, help="MicroPython for the board, from its download page")
     parser.add_argument("--drive", type=Path, help="where the board's USB drive is mounted")
-    parser.add_argument("--erase", action="store_true", help="erase the whole flash first, identity included")
+    parser.add_argument(
+        "--erase", action="store_true", help="ESP32: erase all flash first, identity and files too"
+    )
     parser.add_argument("--dry-run", action="store_true", help="print the command lines, do nothing")
     chosen = parser.parse_args(arguments)
     try:

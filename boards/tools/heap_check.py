@@ -3,6 +3,7 @@
 The emulated board has the heap of an ESP32 (160 kB); the modules are compiled for its own processor.
 """
 
+import binascii
 import json
 import shutil
 import socket
@@ -151,6 +152,30 @@ def _mpremote(console: str, *words: str) -> list[str]:
     return [sys.executable, "-m", "mpremote", "connect", console, *words]
 
 
+def _load(console: str, lib: Path, scratch: Path) -> None:
+    """Copy `lib` onto the board: one program a file, which is much faster than mpremote's cp."""
+    entries = sorted(lib.rglob("*"))
+    folders = ["/lib", *(f"/lib/{path.relative_to(lib).as_posix()}" for path in entries if path.is_dir())]
+    programs = [f"import os\nfor folder in {folders!r}:\n os.mkdir(folder)\n"]
+    for path in entries:
+        if path.is_file():
+            data = binascii.b2a_base64(path.read_bytes(), newline=False)
+            programs.append(
+                "import binascii\n"
+                f"with open('/lib/{path.relative_to(lib).as_posix()}', 'wb') as f:\n"
+                f" f.write(binascii.a2b_base64({data!r}))\n"
+            )
+    words: list[str] = []
+    for number, program in enumerate(programs):
+        file = scratch / f"load{number}.py"
+        file.write_text(program)
+        words += [*["+"][: len(words)], "run", str(file)]
+    done = subprocess.run(_mpremote(console, *words), capture_output=True, text=True, timeout=_DEADLINE_S)
+    if done.returncode:
+        text = (done.stdout + done.stderr).strip()
+        raise BoardError(f"mpremote could not copy onto the emulated board: {text[-200:]}")
+
+
 def _start(console: str, afe: socket.socket) -> str:
     """Run the script while telling the board its front end's configuration; returns what it printed."""
     config = config_frame()
@@ -184,12 +209,7 @@ def measure(board: str, image: Path, compiler: Path, out: Path) -> Heap:
         folder = Path(name)
         nvm_image(folder / "nvm")
         with emulator(image, folder) as (console, afe):
-            copy = _mpremote(console, "cp", "-r", str(emulated / "device" / "lib"), ":/")
-            done = subprocess.run(copy, capture_output=True, text=True, timeout=_DEADLINE_S)
-            if done.returncode:
-                raise BoardError(
-                    f"mpremote could not copy onto the emulated board: {done.stderr.strip()[-200:]}"
-                )
+            _load(console, emulated / "device" / "lib", folder)
             heap = parse(board, _start(console, afe), row.budget(BUDGET))
     (out / "heap.json").write_text(json.dumps(asdict(heap), indent=2) + "\n")
     return heap

@@ -1,5 +1,6 @@
-"""What every board.py must hold (firmware/bms/contract.py), over fakes of its hardware or over real sockets."""
+"""What every board.py must hold (firmware/bms/contract.py), over fake hardware or real sockets."""
 
+import itertools
 import random
 import select
 import socket
@@ -10,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from bms.link import frame
 from bms.memory import boots, identity
 from bms.sample import Command, Sample
@@ -64,7 +64,7 @@ def test_offers_all_that_the_contract_names(board: Any) -> None:
 
 
 def test_nvm_follows_a_model_of_nor_flash(board: Any) -> None:
-    nvm, chance = board.nvm, random.Random(11)
+    nvm, chance = board.nvm, random.Random(11)  # noqa: S311
     for sector in range(3):
         nvm.erase(sector * SECTOR)
     model = bytearray(b"\xff" * 3 * SECTOR)
@@ -120,7 +120,8 @@ def test_nvm_refuses_an_erase_inside_a_sector(board: Any) -> None:
 
 def test_identity_and_boot_counter_live_in_the_nvm(board: Any) -> None:
     fields: dict[str, object] = {
-        "tenant": "t", "site": "s", "pack": "p-1", "chemistry": 0, "series": 12, "temps": 4, "capacity_mah": 3000,
+        "tenant": "t", "site": "s", "pack": "p-1", "chemistry": 0, "series": 12, "temps": 4,
+        "capacity_mah": 3000,
     }  # fmt: skip
     identity.write(board.nvm, fields)
     assert identity.load(board.nvm).pack == "p-1"
@@ -166,7 +167,7 @@ def test_dead_man_has_an_edge_at_every_tick_and_none_without(bench: Bench) -> No
     chip.advance(1000)
     edges = chip.pins[bench.module.PIN_DEADMAN].edges_ms
     assert len(edges) == 200
-    assert {b - a for a, b in zip(edges, edges[1:], strict=False)} == {5}
+    assert {b - a for a, b in itertools.pairwise(edges)} == {5}
     chip.timers.clear()  # the tick dies
     chip.advance(200)
     assert chip.now_ms - edges[-1] >= 200

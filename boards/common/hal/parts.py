@@ -70,7 +70,7 @@ class AfeStream:
         """Write buf[:n]; returns how much was taken."""
         return self._uart.write(buf, n) or 0  # pyright: ignore[reportCallIssue]  the stub forgets n
 
-    def wait_frame(self) -> None:
+    def wait_frame(self) -> bool:
         """Lock-step asks the clock to stand still, which real hardware cannot do."""
         raise RuntimeError("this board cannot run in lock-step: start the rig in free mode")
 

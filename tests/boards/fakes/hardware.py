@@ -285,8 +285,9 @@ def _mps2(chip: Chip) -> types.ModuleType:
 
     nvm = types.SimpleNamespace(SIZE=len(chip.flash.data), SECTOR=SECTOR, PAGE=256)
     return _module(
-        "mps2", UART=MpsUart, NVM=nvm, SAFETY_TIMER="hard", nvm_read=read, nvm_program=program, nvm_erase=erase,
-        watchdog=watchdog, watchdog_feed=lambda: watchdog(chip.watchdog_ms), safety_timer=timer,
+        "mps2", UART=MpsUart, NVM=nvm, SAFETY_TIMER="hard", nvm_read=read, nvm_program=program,
+        nvm_erase=erase, watchdog=watchdog, watchdog_feed=lambda: watchdog(chip.watchdog_ms),
+        safety_timer=timer,
         counts=lambda: chip.now_ms, idle=chip.advance,
     )  # fmt: skip
 

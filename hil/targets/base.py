@@ -69,7 +69,7 @@ class Target(Protocol):
         ...
 
     def recv(self, timeout_s: float, at_least: int = 1) -> bytes:
-        """What has come, waiting at most so long for `at_least` bytes; less, or b"", when the time is over."""
+        """What has come, waiting at most so long for `at_least` bytes; or what has come by then."""
         ...
 
     def stop(self) -> None:

@@ -21,7 +21,7 @@ class Stream(Protocol):
         ...
 
     def wait_frame(self) -> bool:
-        """Sleep until a whole frame is there, device time standing still; False: interrupted. Lock-step only."""
+        """Lock-step: sleep until a frame is there, device time standing still. False: interrupted."""
         ...
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from amqtt.broker import Broker
+from amqtt.broker import Broker  # pyright: ignore[reportMissingTypeStubs]
 
 
 async def main(port: int) -> None:

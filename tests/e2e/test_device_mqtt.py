@@ -88,7 +88,7 @@ class Cloud:
         self._stop = threading.Event()
         self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=f"cloud-{pack}")
         self._client.reconnect_delay_set(0.2, 0.5)  # type: ignore[arg-type]
-        self._client.on_connect = lambda client, *_: client.subscribe(self._topic + "#", qos=1)
+        self._client.on_connect = self._on_connect
         self._client.on_message = self._on_message
         self._client.connect("127.0.0.1", port, keepalive=5)
         self._client.loop_start()
@@ -100,6 +100,9 @@ class Cloud:
         self._thread.join()
         self._client.disconnect()
         self._client.loop_stop()
+
+    def _on_connect(self, client: paho.Client, *_: object) -> None:
+        client.subscribe(self._topic + "#", qos=1)
 
     def _on_message(self, _client: Any, _user: Any, message: paho.MQTTMessage) -> None:
         leaf = message.topic.removeprefix(self._topic)

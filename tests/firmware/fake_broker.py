@@ -32,14 +32,14 @@ class Broker:
         self.suback_codes = b"\x01"
         self.before_connack = b""
         self.keep = True
-        self.heard = []
+        self.heard: "list[tuple[int, int, bytes]]" = []
         self.counts = [0] * 16
         self.opens = 0
         self.closes = 0
-        self.ids = []
         self._in = bytearray()
         self.out = bytearray()
-        self.seen_id = None  # called with each packet id
+        self.seen_id = None
+        """Called with each packet id."""
 
     def open(self) -> bool:
         self.opens += 1
@@ -72,9 +72,9 @@ class Broker:
         """Body of the latest packet of that type."""
         return [body for k, _, body in self.heard if k == kind][-1]
 
-    def messages(self) -> list:
+    def messages(self) -> "list[tuple[bytes, bytes, int]]":
         """(topic, payload, retain) of every PUBLISH."""
-        found = []
+        found: "list[tuple[bytes, bytes, int]]" = []
         for kind, retain, body in self.heard:
             if kind == 3:
                 n = body[0] << 8 | body[1]

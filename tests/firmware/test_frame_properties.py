@@ -36,7 +36,7 @@ def cut(data: bytes, sizes: list[int]) -> list[bytes]:
 
 @settings(deadline=None)
 @given(st.lists(PAYLOADS, max_size=5), st.lists(st.integers(0, 40), max_size=10))
-def test_frames_come_back_however_the_line_cuts_them(payloads, sizes):
+def test_frames_come_back_however_the_line_cuts_them(payloads: list[bytes], sizes: list[int]) -> None:
     writer, reader = Writer(), Reader()
     data = b"".join(wire(writer, payload) for payload in payloads)
     assert read(reader, cut(data, sizes)) == payloads
@@ -45,7 +45,7 @@ def test_frames_come_back_however_the_line_cuts_them(payloads, sizes):
 
 @settings(deadline=None)
 @given(st.binary(max_size=600), PAYLOADS, st.lists(st.integers(0, 40), max_size=10))
-def test_noise_costs_no_frame_behind_its_delimiter(noise, payload, sizes):
+def test_noise_costs_no_frame_behind_its_delimiter(noise: bytes, payload: bytes, sizes: list[int]) -> None:
     reader = Reader()
     data = noise + b"\x00" + wire(Writer(), payload)
     assert read(reader, cut(data, sizes))[-1:] == [payload]
@@ -54,7 +54,7 @@ def test_noise_costs_no_frame_behind_its_delimiter(noise, payload, sizes):
 
 @settings(deadline=None)
 @given(PAYLOADS, st.data())
-def test_a_burst_of_damage_up_to_two_bytes_is_never_believed(payload, draw):
+def test_a_burst_of_damage_up_to_two_bytes_is_never_believed(payload: bytes, draw: st.DataObject) -> None:
     # a CRC of 16 bits finds every burst of up to 16 bits, and COBS only moves zeros
     data = bytearray(wire(Writer(), payload))
     at = draw.draw(st.integers(0, len(data) - 2))

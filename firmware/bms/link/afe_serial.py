@@ -1,5 +1,6 @@
 """The AFE link: a measuring front end (or the rig) at the other end of a serial line."""
 
+import micropython
 import struct
 
 from bms.fixed import get_16s, get_i32, get_u16
@@ -39,6 +40,8 @@ class SerialAfe:
         self._utc_fresh = False
         self.bad_payload = 0
 
+    @micropython.native
+
     def read(self, sample: Sample) -> None:
         """Take in the frames that have come; in lock-step exactly up to and with this tick's FAST."""
         reader = self._reader
@@ -60,6 +63,8 @@ class SerialAfe:
             if not self._n and not lockstep:
                 return
 
+    @micropython.native
+
     def _accept(self, sample: Sample) -> bool:
         # One of six frames came. True only for FAST, which ends a tick's frames.
         kind = self._reader.kind
@@ -78,11 +83,15 @@ class SerialAfe:
             self.bad_payload += 1
         return False
 
+    @micropython.native
+
     def _payload(self, n: int) -> bool:
         if self._reader.size == HEADER + n:
             return True
         self.bad_payload += 1
         return False
+
+    @micropython.native
 
     def _fast(self, sample: Sample) -> None:
         raw = self._reader.raw
@@ -92,6 +101,8 @@ class SerialAfe:
             sample.link_mv = get_i32(raw, HEADER + 8)
             sample.feedback = raw[HEADER + 12]
             sample.fast_seq = (sample.fast_seq + 1) & 0xFFFF
+
+    @micropython.native
 
     def _cells(self, sample: Sample) -> None:
         raw = self._reader.raw
@@ -105,6 +116,8 @@ class SerialAfe:
         get_16s(sample.cell_mv, first, raw, HEADER + 3, n)
         if first + n == sample.n_cells:  # the last block completes the set
             sample.cells_seq = (sample.cells_seq + 1) & 0xFFFF
+
+    @micropython.native
 
     def _temps(self, sample: Sample) -> None:
         raw = self._reader.raw
@@ -134,6 +147,8 @@ class SerialAfe:
             self._utc_fresh = True
             for i in range(8):
                 self._utc[i] = self._reader.raw[HEADER + i]
+
+    @micropython.native
 
     def write(self, command: Command, ms_low: int, ms_high: int) -> None:
         """Send ACTUATE; device time in two 16-bit halves."""

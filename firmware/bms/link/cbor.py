@@ -79,7 +79,9 @@ class Encoder:
     def encoded(self, data: "bytes | bytearray") -> None:
         """Items that are encoded already."""
         at = self.reserve(len(data))
-        self.buf[at : at + len(data)] = data
+        for byte in data:  # assigning a slice would allocate it
+            self.buf[at] = byte
+            at += 1
 
     def value(self, item: object) -> None:
         """Any object that `decode` can give back."""
@@ -121,7 +123,7 @@ _MAX_DEPTH = 8
 
 
 class _Decoder:
-    def __init__(self, data: "bytes | bytearray") -> None:
+    def __init__(self, data: "bytes | bytearray | memoryview") -> None:
         self.data = data
         self.at = 0
 
@@ -200,7 +202,7 @@ class _Decoder:
         raise DecodeError("CBOR: offset %d has simple value or float %d" % (self.at - 1, info))
 
 
-def decode(data: "bytes | bytearray") -> object:
+def decode(data: "bytes | bytearray | memoryview") -> object:
     """The one item in `data`. Raises DecodeError for anything else, trailing bytes included."""
     decoder = _Decoder(data)
     item = decoder.item(0)

@@ -4,6 +4,7 @@ Runs every TICK_MS from the board's safety timer, in interrupt context where the
 allocates nothing, waits for nothing and needs nothing of the tasks above it: when they hang, it goes on.
 """
 
+import micropython
 from bms.fixed import copy16
 from bms.safety.contactor import Contactor
 from bms.safety.monitor import CELL_MAX, CELL_MIN, TEMP_MAX, TEMP_MIN, Monitor
@@ -56,6 +57,8 @@ class Kernel:
         command.faults = self.monitor.active
         command.latched = self.monitor.latched
 
+    @micropython.native
+
     def tick(self, _: object = None) -> None:
         """One safety tick."""
         sample = self._sample
@@ -77,6 +80,8 @@ class Kernel:
         self._gate.set(command.gates)
         self._afe.write(command, self._ms_low, self._ms_high)
 
+    @micropython.native
+
     def _advance(self, elapsed_ms: int) -> None:
         self._command.tick = (self._command.tick + 1) & _TICKS_MASK
         low = self._ms_low + elapsed_ms
@@ -95,6 +100,8 @@ class Kernel:
         command.next_seq = estimate.next_seq
         self._take_snapshot()
         self.task_due = True
+
+    @micropython.native
 
     def _take_snapshot(self) -> None:
         sample = self._sample

@@ -7,7 +7,7 @@ from bms.tables.signals import CELLS, EVT, TELE
 
 from cloud.alerts.service import describe
 from cloud.db import Database
-from cloud.ingest.service import Change, boot_text
+from cloud.ingest.schemas import Change, boot_text
 from cloud.live.service import Event, Hub
 from cloud.packs import service as packs
 from cloud.telemetry import columns

@@ -31,11 +31,10 @@ class Server:
     said: list[str]
 
 
-async def launch(state_dir: Path, *options: str, own_token: bool = True, **environment: str) -> Process:
-    """Start `cellkeeper serve` on free ports unless options say otherwise; nothing is waited for."""
-    environment = {"CELLKEEPER_ACK_INTERVAL_S": "0.2", "PATH": "/usr/bin:/bin"} | environment
-    if own_token:
-        environment = {"CELLKEEPER_TOKEN": TOKEN} | environment
+async def launch(state_dir: Path, *options: str, environment: dict[str, str] | None = None) -> Process:
+    """Start `cellkeeper serve`, on free ports unless options say otherwise; an empty variable is left out."""
+    defaults = {"CELLKEEPER_TOKEN": TOKEN, "CELLKEEPER_ACK_INTERVAL_S": "0.2", "PATH": "/usr/bin:/bin"}
+    settings = defaults | (environment or {})
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
@@ -46,17 +45,17 @@ async def launch(state_dir: Path, *options: str, own_token: bool = True, **envir
         *(options or ("--port", "0", "--broker-port", "0")),
         stdout=PIPE,
         stderr=PIPE,
-        env=environment,
+        env={name: value for name, value in settings.items() if value},
         cwd=Path(__file__).parents[2],
     )
 
 
 @contextlib.asynccontextmanager
 async def serving(
-    state_dir: Path, *options: str, own_token: bool = True, **environment: str
+    state_dir: Path, *options: str, environment: dict[str, str] | None = None
 ) -> AsyncGenerator[Server, None]:
     """A cloud that has said that it is ready; killed at the end if it still runs."""
-    process = await launch(state_dir, *options, own_token=own_token, **environment)
+    process = await launch(state_dir, *options, environment=environment)
     assert process.stdout is not None
     assert process.stderr is not None
     drain = asyncio.create_task(process.stderr.read())

@@ -89,11 +89,11 @@ async def test_killed_beside_a_broker_that_goes_on(tmp_path: Path) -> None:
     async with mosquitto_on(port, tmp_path), running(edges[0]), running(edges[1]):
         recorder = asyncio.create_task(keep_recording(edges, stop))
         for _ in range(2):
-            async with serving(tmp_path / "state", **url) as server:
+            async with serving(tmp_path / "state", environment=url) as server:
                 await asyncio.sleep(0.7)
                 server.process.send_signal(signal.SIGKILL)
                 await server.process.wait()
-        async with serving(tmp_path / "state", **url) as server:
+        async with serving(tmp_path / "state", environment=url) as server:
             stop.set()
             await recorder
             for edge in edges:
@@ -123,7 +123,7 @@ async def test_a_signal_ends_it_cleanly_with_pages_open(tmp_path: Path, number: 
 
 async def test_the_first_start_says_once_where_to_look(tmp_path: Path) -> None:
     for first in (True, False):
-        async with serving(tmp_path / "state", own_token=False) as server:
+        async with serving(tmp_path / "state", environment={"CELLKEEPER_TOKEN": ""}) as server:
             token = (tmp_path / "state" / "token").read_text().strip()
             said = [line for line in server.said if token in line]
         assert len(said) == first
@@ -160,6 +160,6 @@ async def test_one_state_folder_has_one_server(tmp_path: Path) -> None:
     ],
 )
 async def test_what_must_not_start(tmp_path: Path, environment: dict[str, str], said: str) -> None:
-    line = await refused(await launch(tmp_path / "state", **environment))
+    line = await refused(await launch(tmp_path / "state", environment=environment))
     assert said in line
     assert "hidden" not in line

@@ -68,6 +68,10 @@ class Clock:
         self._last = now
         return self._ms
 
+    def start(self) -> None:
+        """The safety timer starts: count from here."""
+        self._tick_at = time.ticks_ms()
+
     def elapsed_ms(self) -> int:
         """Milliseconds since the last call; called once a tick."""
         now = time.ticks_ms()
@@ -106,7 +110,7 @@ class Board:
     safety_timer = mps2.SAFETY_TIMER
 
     def __init__(self) -> None:
-        self.afe = SerialAfe(mps2.UART(1))
+        self.afe = SerialAfe(mps2.DmaLine() if mps2.dma_line() else mps2.UART(1))
         self.gate = Gate()
         self.link = Link()
         self.nvm = Nvm()
@@ -125,6 +129,7 @@ class Board:
 
     def start_safety_timer(self, callback, period_ms: int) -> None:
         """Call `callback(0)` each period_ms: in interrupt context where the image was built so."""
+        self.clock.start()
         mps2.safety_timer(callback, period_ms)
 
     def idle(self) -> None:

@@ -80,9 +80,10 @@ class AfeStream:
             raise SystemExit(0)
         return n
 
-    def wait_frame(self) -> None:
+    def wait_frame(self) -> bool:
         """Sleep until there is something to read."""
         self._poll.poll(-1)
+        return True
 
     def wait_ms(self, ms: int) -> None:
         """Sleep until there is something to read, at most so long."""

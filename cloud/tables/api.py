@@ -17,6 +17,7 @@ class Tables(BaseModel):
     params: list[dict[str, Any]]
     faults: list[dict[str, Any]]
     states: list[str]
+    gates: dict[str, int]
     chemistries: list[str]
     utc_sources: list[str]
 
@@ -50,6 +51,7 @@ def get_tables() -> Tables:
         params=[_param(row) for row in params.PARAMS],
         faults=[_fault(row) for row in faults.FAULTS],
         states=list(signals.STATES),
+        gates={name[5:].lower(): bit for name, bit in vars(signals).items() if name.startswith("GATE_")},
         chemistries=list(params.CHEMISTRIES),
         utc_sources=list(signals.UTC_SOURCES),
     )

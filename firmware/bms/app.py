@@ -4,7 +4,7 @@ import gc
 
 from bms import VERSION
 from bms.estimate.coulomb import CoulombCounter
-from bms.link.telemetry import Telemetry
+from bms.link.reports import Reports
 from bms.memory import boots, identity
 from bms.safety.kernel import Kernel
 from bms.sample import TICK_MS, Command, Estimate, Sample, Snapshot
@@ -16,13 +16,11 @@ if TYPE_CHECKING:
 
 PERIOD_TICKS = 20
 """Estimators run every 100 ms."""
-REPORT_PERIODS = 10
-"""Reports go every second."""
 WATCHDOG_MS = 1000
 
 
 class App:
-    """Everything that runs on `board` (see boards/README.md for what a board offers)."""
+    """Everything that runs on `board` (see contract.py for what a board offers)."""
 
     def __init__(self, board: "Board") -> None:
         self.board = board
@@ -30,32 +28,33 @@ class App:
         boot = boots.count_boot(board.nvm)
         self._await_front_end()
         limits = params.defaults(who.chemistry)
-        self.sample = Sample(who.series, who.temps)
-        self.command = Command()
+        limits["capacity_mah"] = who.capacity_mah
+        sample = Sample(who.series, who.temps)
         self.snapshot = Snapshot(who.series, who.temps)
         self.estimate = Estimate()
-        self.kernel = Kernel(
-            board, self.sample, self.command, self.snapshot, self.estimate, limits, PERIOD_TICKS
-        )
+        self.kernel = Kernel(board, sample, Command(), self.snapshot, self.estimate, limits, PERIOD_TICKS)
         self.kernel.contactor.wanted = True
         self.estimator = CoulombCounter(who.capacity_mah, who.chemistry)
-        self._to_report = REPORT_PERIODS
-        gc.collect()
         boot_id = boot << 32 | board.random_u32()
-        self.telemetry = Telemetry(board, who, boot_id, params.fingerprint(limits))
+        gc.collect()
+        self.reports = Reports(board, who, boot_id, params.fingerprint(limits), self.kernel)
 
     def _await_front_end(self) -> None:
         """Wait for the front end's CONFIG and answer it; the gates are open until the first tick."""
         board = self.board
         who = self.identity
         scrap = Sample(who.series, who.temps)
+        board.afe.read(scrap)
         while not board.afe.configured:
             board.idle()
             board.afe.read(scrap)
         if (board.afe.n_cells, board.afe.n_temps) != (who.series, who.temps):
             text = "front end has %d cells and %d sensors, this board is provisioned for %d and %d" % (
-                board.afe.n_cells, board.afe.n_temps, who.series, who.temps,
-            )  # fmt: skip
+                board.afe.n_cells,
+                board.afe.n_temps,
+                who.series,
+                who.temps,
+            )
             board.afe.log(text)
             raise identity.IdentityError(text)
         board.afe.write(Command(), 0, 0)
@@ -75,9 +74,7 @@ class App:
         kernel = self.kernel
         if kernel.task_due:
             self.estimator.step(self.snapshot, self.estimate)
-            self._report()
-            self.estimate.kept = self.telemetry.pending
-            self.estimate.next_seq = self.telemetry.next_seq
+            self.reports.step(self.snapshot, self.estimate)
             kernel.task_due = False
             self.board.watchdog.feed()
-        self.telemetry.poll(self.board.clock.ms())
+        self.reports.poll()

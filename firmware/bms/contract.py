@@ -20,8 +20,8 @@ class Stream(Protocol):
         """Write buf[:n]; returns the bytes taken."""
         ...
 
-    def wait_frame(self) -> None:
-        """Sleep until a whole frame is there, device time standing still (lock-step only)."""
+    def wait_frame(self) -> bool:
+        """Lock-step: sleep until a frame is there, device time standing still. False: interrupted."""
         ...
 
 

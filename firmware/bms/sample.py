@@ -9,6 +9,10 @@ QUALITY_OK = 0
 """Quality of a group whose values can be believed; any other value says why they cannot."""
 
 
+UNKNOWN_CPCT = 10_000
+"""A sigma of 100 %: the state of charge is not known."""
+
+
 class Sample:
     """Last measurement of one string: `n_cells` cells and `n_temps` sensors.
 
@@ -44,7 +48,7 @@ class Command:
         self.pump_pct = 0
         self.limiter = 0
         self.soc_cpct = 0
-        self.sigma_cpct = 10_000
+        self.sigma_cpct = UNKNOWN_CPCT
         self.current_limit_da = 0
         self.kept = 0
         self.next_seq = 0
@@ -57,12 +61,16 @@ class Snapshot:
     """What the tasks above the tick may look at: a copy, taken by the tick at a period's start.
 
     `charge_ma_ms` is the charge since the snapshot before; `min`/`max` are over cells and sensors.
+    `*_known` says whether a group's values are fresh enough to be believed.
     """
 
     def __init__(self, n_cells: int, n_temps: int) -> None:
         self.tick = 0
         self.charge_ma_ms = 0
         self.proven = False
+        self.fast_known = False
+        self.cells_known = False
+        self.temps_known = False
         self.current_ma = 0
         self.pack_mv = 0
         self.link_mv = 0
@@ -87,6 +95,6 @@ class Estimate:
 
     def __init__(self) -> None:
         self.soc_cpct = 0
-        self.sigma_cpct = 10_000
+        self.sigma_cpct = UNKNOWN_CPCT
         self.kept = 0
         self.next_seq = 0

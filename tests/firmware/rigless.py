@@ -2,11 +2,20 @@
 
 import struct
 
+import micropython
 from bms.link import frame
 from bms.link.afe_serial import SerialAfe
 from bms.safety.kernel import Kernel
 from bms.sample import TICK_MS, Command, Estimate, Sample, Snapshot
 from bms.tables import params
+
+
+@micropython.viper
+def _copy(dst: ptr8, src: ptr8, at: int, n: int):
+    i = 0
+    while i < n:
+        dst[i] = src[at + i]
+        i += 1
 
 
 class Line:
@@ -25,23 +34,18 @@ class Line:
         self._n = len(data)
 
     def readinto(self, buf: bytearray) -> int:
-        n = 0
-        while self._at < self._n and n < len(buf):
-            buf[n] = self._data[self._at]
-            self._at += 1
-            n += 1
+        n = min(self._n - self._at, len(buf))
+        _copy(buf, self._data, self._at, n)
+        self._at += n
         return n
 
     def write(self, buf: bytearray, n: int) -> int:
-        i = 0
-        while i < n:
-            self.sent[i] = buf[i]
-            i += 1
+        _copy(self.sent, buf, 0, n)
         self.n_sent = n
         return n
 
-    def wait_frame(self) -> None:
-        pass
+    def wait_frame(self) -> bool:
+        return self._at < self._n  # an empty line would wait for ever: interrupted instead
 
 
 class Clock:

@@ -1,9 +1,12 @@
 // The module `mps2`: what boards/mps2_an500/board.py stands on.
+#include <string.h>
+
 #include "py/mphal.h"
 #include "py/runtime.h"
 
 #include "an500.h"
 #include "modmps2.h"
+#include "nvm.h"
 #include "safety.h"
 #include "systick.h"
 #include "watchdog.h"
@@ -81,9 +84,21 @@ static mp_obj_t mps2_watchdog_feed(void) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(mps2_watchdog_feed_obj, mps2_watchdog_feed);
 
+// Told by whoever starts the emulator, since it must be known before the first byte comes.
+static mp_obj_t mps2_lockstep(void) {
+    return mp_obj_new_bool(memcmp(nvm_factory()->clock, "STEP", 4) == 0);
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(mps2_lockstep_obj, mps2_lockstep);
+
+static mp_obj_t mps2_dma_line(void) {
+    return mp_obj_new_bool(dma_line_chosen());
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(mps2_dma_line_obj, mps2_dma_line);
+
 static const mp_rom_map_elem_t mps2_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_mps2) },
     { MP_ROM_QSTR(MP_QSTR_UART), MP_ROM_PTR(&mps2_uart_type) },
+    { MP_ROM_QSTR(MP_QSTR_DmaLine), MP_ROM_PTR(&mps2_dma_line_type) },
     { MP_ROM_QSTR(MP_QSTR_Flash), MP_ROM_PTR(&mps2_flash_type) },
     { MP_ROM_QSTR(MP_QSTR_NVM), MP_ROM_PTR(&mps2_nvm_type) },
     { MP_ROM_QSTR(MP_QSTR_nvm_read), MP_ROM_PTR(&mps2_nvm_read_obj) },
@@ -98,6 +113,8 @@ static const mp_rom_map_elem_t mps2_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_safety_errors), MP_ROM_PTR(&mps2_safety_errors_obj) },
     { MP_ROM_QSTR(MP_QSTR_safety_overruns), MP_ROM_PTR(&mps2_safety_overruns_obj) },
     { MP_ROM_QSTR(MP_QSTR_counts), MP_ROM_PTR(&mps2_counts_obj) },
+    { MP_ROM_QSTR(MP_QSTR_lockstep), MP_ROM_PTR(&mps2_lockstep_obj) },
+    { MP_ROM_QSTR(MP_QSTR_dma_line), MP_ROM_PTR(&mps2_dma_line_obj) },
     { MP_ROM_QSTR(MP_QSTR_idle), MP_ROM_PTR(&mps2_idle_obj) },
     { MP_ROM_QSTR(MP_QSTR_watchdog), MP_ROM_PTR(&mps2_watchdog_obj) },
     { MP_ROM_QSTR(MP_QSTR_watchdog_feed), MP_ROM_PTR(&mps2_watchdog_feed_obj) },

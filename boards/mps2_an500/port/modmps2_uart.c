@@ -20,10 +20,11 @@ static unsigned uart_n(mp_obj_t self) {
 }
 
 static mp_obj_t uart_make_new(const mp_obj_type_t *type, size_t n_args, size_t n_kw, const mp_obj_t *all_args) {
-    enum { ARG_n, ARG_rxbuf };
+    enum { ARG_n, ARG_rxbuf, ARG_lockstep };
     static const mp_arg_t allowed[] = {
         { MP_QSTR_n, MP_ARG_REQUIRED | MP_ARG_INT, {.u_int = 0} },
         { MP_QSTR_rxbuf, MP_ARG_INT, {.u_int = 4096} },
+        { MP_QSTR_lockstep, MP_ARG_KW_ONLY | MP_ARG_BOOL, {.u_bool = false} },
     };
     mp_arg_val_t args[MP_ARRAY_SIZE(allowed)];
     mp_arg_parse_all_kw_array(n_args, n_kw, all_args, MP_ARRAY_SIZE(allowed), allowed, args);
@@ -35,7 +36,7 @@ static mp_obj_t uart_make_new(const mp_obj_type_t *type, size_t n_args, size_t n
     if (limit < 1 || limit > (mp_int_t)UART_RING) {
         mp_raise_msg_varg(&mp_type_ValueError, MP_ERROR_TEXT("rxbuf %d: 1 to %d"), (int)limit, (int)UART_RING);
     }
-    uart_open((unsigned)n, (uint32_t)limit);
+    uart_open((unsigned)n, (uint32_t)limit, args[ARG_lockstep].u_bool);
     return MP_OBJ_FROM_PTR(&uart_objs[n]);
 }
 

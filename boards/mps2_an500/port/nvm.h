@@ -18,6 +18,8 @@
 typedef struct {
     uint8_t unique_id[8];       // all 0x00 or all 0xFF: none given
     uint8_t start[4];           // "REPL": start neither boot nor main
+    uint8_t clock[4];           // "STEP": a rig leads the clock (mps2.lockstep() is True)
+    uint8_t line[4];            // "DMA1": the AFE link's bytes lie in memory (mps2.dma_line() is True)
 } factory_t;
 
 static inline uint8_t *nvm_at(uint32_t address) {

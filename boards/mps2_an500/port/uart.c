@@ -17,9 +17,11 @@ enum { STATE_TXFULL = 1, STATE_RXFULL = 2, STATE_RXOVERRUN = 8 };
 enum { CTRL_TX = 1, CTRL_RX = 2, CTRL_RX_INTERRUPT = 8 };
 enum { INT_RX = 2 };
 
-// A peer that stopped reading must not stop the safety tick: this many looks at a full transmitter, then the rest is lost.
-#define TX_LOOKS (20000)
-#define CONSOLE_STALL_MS (1000)
+#define TX_PATIENCE_MS (1)
+#define CONSOLE_PATIENCE_MS (1000)
+#define LOCKSTEP_LOOKS (100000)
+#define LOCKSTEP_PAUSE (200)
+#define FAULT_LOOKS (20000)
 
 static cmsdk_uart_t *const hardware[UART_COUNT] = {
     (cmsdk_uart_t *)0x40004000u, (cmsdk_uart_t *)0x40005000u, (cmsdk_uart_t *)0x40006000u,
@@ -28,8 +30,9 @@ static const IRQn_Type rx_irq[UART_COUNT] = { UART0_RX_IRQn, UART1_RX_IRQn, UART
 static uint8_t rings[UART_COUNT][UART_RING];
 uart_state_t uart_state[UART_COUNT];
 static bool console_stalled;
+static volatile bool lockstep; // some UART is in lock-step
 
-void uart_open(unsigned n, uint32_t limit) {
+void uart_open(unsigned n, uint32_t limit, bool in_lockstep) {
     uart_state_t *u = &uart_state[n];
     u->limit = limit;
     if (u->open) {
@@ -37,12 +40,21 @@ void uart_open(unsigned n, uint32_t limit) {
     }
     u->ring = rings[n];
     u->head = u->tail = u->zeros_in = u->zeros_out = u->overruns = 0;
-    u->lockstep = false;
+    u->lockstep = in_lockstep;
     u->open = true;
     hardware[n]->BAUDDIV = 27; // 25 MHz / 921,600 baud
     hardware[n]->CTRL = CTRL_TX | CTRL_RX | CTRL_RX_INTERRUPT;
     NVIC_SetPriority(rx_irq[n], PRIORITY_UART);
-    NVIC_EnableIRQ(rx_irq[n]);
+    if (in_lockstep) {
+        lockstep = true;
+    } else {
+        NVIC_EnableIRQ(rx_irq[n]);
+    }
+}
+
+static void leave_lockstep_state(unsigned n) {
+    uart_state[n].lockstep = false;
+    lockstep = uart_state[1].lockstep || uart_state[2].lockstep;
 }
 
 void uart_close(unsigned n) {
@@ -50,11 +62,11 @@ void uart_close(unsigned n) {
     NVIC_DisableIRQ(rx_irq[n]);
     hardware[n]->CTRL = CTRL_TX;
     uart_state[n].open = false;
-    uart_state[n].lockstep = false;
+    leave_lockstep_state(n);
 }
 
 void uart_init_console(void) {
-    uart_open(0, 4096);
+    uart_open(0, 4096, false);
 }
 
 static void received(unsigned n) {
@@ -124,56 +136,80 @@ bool uart_can_write(unsigned n) {
     return !(hardware[n]->STATE & STATE_TXFULL);
 }
 
-size_t uart_write(unsigned n, const uint8_t *from, size_t length) {
-    for (size_t i = 0; i < length; i++) {
-        for (int looks = 0; !uart_can_write(n); looks++) {
-            if (looks >= TX_LOOKS) {
-                return i;
-            }
+// Waits for the transmitter, for a bounded time: a peer that stopped reading must not stop the safety tick.
+static bool tx_ready_free(unsigned n) {
+    uint32_t start = systick_counts();
+    while (!uart_can_write(n)) {
+        if (systick_counts() - start > TX_PATIENCE_MS * SYSTICK_PER_MS) {
+            return false;
         }
-        hardware[n]->DATA = from[i];
     }
-    return length;
+    return true;
 }
 
-static bool console_ready(void) {
-    if (uart_can_write(0)) {
-        console_stalled = false;
-        return true;
-    }
-    // A reader that is merely slow gets a second, once; a reader that is gone costs one look a byte from then on.
-    bool may_sleep = __get_IPSR() == 0 && __get_PRIMASK() == 0;
-    uint32_t start = systick_ms;
-    for (int looks = 0; !console_stalled; looks++) {
-        if (uart_can_write(0)) {
-            return true;
+// The same with device time standing still, so bounded by looks; the lock-step peer itself may take as long as it likes.
+static bool tx_ready_lockstep(unsigned n) {
+    for (int looks = 0; !uart_can_write(n); looks++) {
+        bool broken = MP_STATE_THREAD(mp_pending_exception) != MP_OBJ_NULL;
+        if (broken || (!uart_state[n].lockstep && looks >= LOCKSTEP_LOOKS)) {
+            return false;
         }
-        if (may_sleep) {
-            __WFI();
+        for (int i = 0; i < LOCKSTEP_PAUSE; i++) {
+            __NOP(); // leaves the emulator's other thread room to empty the transmitter
         }
-        console_stalled = may_sleep ? systick_ms - start > CONSOLE_STALL_MS : looks >= TX_LOOKS;
     }
-    return false;
+    return true;
+}
+
+size_t uart_write(unsigned n, const uint8_t *from, size_t length) {
+    // In lock-step sending takes no device time at all: how fast the host takes the bytes must not show.
+    uint32_t state = an500_irq_off(); // a tick between the two steps of a pause would be counted twice
+    bool counting = lockstep && systick_pause();
+    an500_irq_restore(state);
+    size_t i = 0;
+    while (i < length && (lockstep ? tx_ready_lockstep(n) : tx_ready_free(n))) {
+        hardware[n]->DATA = from[i];
+        i += 1;
+    }
+    systick_resume(counting);
+    return i;
 }
 
 void uart_console_write(const char *from, size_t length) {
-    for (size_t i = 0; i < length && console_ready(); i++) {
-        hardware[0]->DATA = (uint8_t)from[i];
+    // A reader that is merely slow gets a second, once; from then on a reader that is gone costs a look a write.
+    uint32_t start = systick_ms;
+    while (length > 0) {
+        size_t count = console_stalled && !uart_can_write(0) ? 0 : uart_write(0, (const uint8_t *)from, length);
+        from += count;
+        length -= count;
+        if (count > 0) {
+            console_stalled = false;
+            start = systick_ms;
+        } else if (console_stalled || lockstep || __get_IPSR() != 0 || systick_ms - start > CONSOLE_PATIENCE_MS) {
+            console_stalled = true;
+            return;
+        }
     }
 }
 
-// For faults: no heap, no formatting library.
+// For faults: no heap, no formatting library, no clock.
+static void fault_write(const char *c) {
+    for (int looks = 0; looks < FAULT_LOOKS && !uart_can_write(0); looks++) {
+    }
+    hardware[0]->DATA = (uint8_t)*c;
+}
+
 void uart_console_puts_hex(const char *text, uint32_t value, bool with_value) {
     for (; *text; text++) {
-        uart_write(0, (const uint8_t *)text, 1);
+        fault_write(text);
     }
     for (int shift = 28; with_value && shift >= 0; shift -= 4) {
-        uart_write(0, (const uint8_t *)&"0123456789abcdef"[(value >> shift) & 15], 1);
+        fault_write(&"0123456789abcdef"[(value >> shift) & 15]);
     }
 }
 
 void uart_leave_lockstep(unsigned n) {
-    uart_state[n].lockstep = false;
+    leave_lockstep_state(n);
     NVIC_EnableIRQ(rx_irq[n]);
 }
 
@@ -185,6 +221,7 @@ bool uart_wait_frame(unsigned n) {
     // From now on bytes come in only here, where no instruction costs device time; else a chunk that arrives while
     // Python runs would shift every later tick.
     u->lockstep = true;
+    lockstep = true;
     __disable_irq();
     bool counting = systick_pause();
     bool got;

@@ -21,7 +21,7 @@ typedef struct {
 extern uart_state_t uart_state[UART_COUNT];
 
 void uart_init_console(void);
-void uart_open(unsigned n, uint32_t limit);
+void uart_open(unsigned n, uint32_t limit, bool lockstep);
 void uart_close(unsigned n);
 uint32_t uart_any(unsigned n);
 uint32_t uart_read(unsigned n, uint8_t *to, uint32_t length);

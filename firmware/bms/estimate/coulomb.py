@@ -4,6 +4,7 @@ Integers only, nothing allocated; exact: the remainder of every division is carr
 """
 
 from bms.fixed import inverse
+from bms.sample import UNKNOWN_CPCT
 from bms.tables.ocv import OCV_MV, STEP_CPCT
 
 TYPE_CHECKING = False
@@ -53,7 +54,9 @@ class CoulombCounter:
         self._soc_mpct = min(_FULL_MPCT, max(0, self._soc_mpct + moved))
         self._moved_mpct += abs(moved)
         estimate.soc_cpct = self._soc_mpct // 10
-        estimate.sigma_cpct = min(10_000, _START_SIGMA_CPCT + self._moved_mpct // 10 // _SIGMA_PER_THROUGHPUT)
+        estimate.sigma_cpct = min(
+            UNKNOWN_CPCT - 1, _START_SIGMA_CPCT + self._moved_mpct // 10 // _SIGMA_PER_THROUGHPUT
+        )
 
 
 def _mean(values: "array[int]") -> int:

@@ -1,5 +1,6 @@
 """The AFE link: a measuring front end (or the rig) at the other end of a serial line."""
 
+import micropython
 import struct
 
 from bms.fixed import get_16s, get_i32, get_u16
@@ -13,14 +14,14 @@ if TYPE_CHECKING:
 
 _CHUNK = 256
 _CHUNKS_PER_READ = 4
-"""Bounds one read at 1 kB, twice what the line can carry in a tick: a flood cannot hold the tick."""
+"""Bounds a free-running read at 1 kB, twice what the line carries in a tick: a flood cannot hold the tick."""
 
 
 class SerialAfe:
     """`afe` of a board whose cells are measured behind a serial line.
 
     `stream` offers `readinto(buf) -> int` (0: nothing now), `write(buf, n)` and `wait_frame()`, which
-    sleeps, device time standing still, until a whole frame is there; it is used in lock-step only.
+    sleeps, device time standing still, until a whole frame is there (False: interrupted); lock-step only.
     """
 
     def __init__(self, stream: "Stream") -> None:
@@ -39,21 +40,30 @@ class SerialAfe:
         self._utc_fresh = False
         self.bad_payload = 0
 
+    @micropython.native
+
     def read(self, sample: Sample) -> None:
         """Take in the frames that have come; in lock-step exactly up to and with this tick's FAST."""
         reader = self._reader
-        for _ in range(_CHUNKS_PER_READ):
+        lockstep = self.lockstep  # CONFIG, inside, may begin it: from the next read on
+        chunks = 0
+        while True:
             while self._at < self._n:
                 self._at = reader.feed(self._chunk, self._at, self._n)
-                if reader.size and self._accept(sample) and self.lockstep:
+                if reader.size and self._accept(sample) and lockstep:
                     return
-            if self.lockstep:
-                self._stream.wait_frame()
+            if lockstep:
+                if not self._stream.wait_frame():
+                    return  # interrupted from the console
+            elif chunks == _CHUNKS_PER_READ:
+                return
+            chunks += 1
             self._at = 0
             self._n = self._stream.readinto(self._chunk)
-            if self._n <= 0:
-                self._n = 0
+            if not self._n and not lockstep:
                 return
+
+    @micropython.native
 
     def _accept(self, sample: Sample) -> bool:
         # One of six frames came. True only for FAST, which ends a tick's frames.
@@ -73,11 +83,15 @@ class SerialAfe:
             self.bad_payload += 1
         return False
 
+    @micropython.native
+
     def _payload(self, n: int) -> bool:
         if self._reader.size == HEADER + n:
             return True
         self.bad_payload += 1
         return False
+
+    @micropython.native
 
     def _fast(self, sample: Sample) -> None:
         raw = self._reader.raw
@@ -87,6 +101,8 @@ class SerialAfe:
             sample.link_mv = get_i32(raw, HEADER + 8)
             sample.feedback = raw[HEADER + 12]
             sample.fast_seq = (sample.fast_seq + 1) & 0xFFFF
+
+    @micropython.native
 
     def _cells(self, sample: Sample) -> None:
         raw = self._reader.raw
@@ -100,6 +116,8 @@ class SerialAfe:
         get_16s(sample.cell_mv, first, raw, HEADER + 3, n)
         if first + n == sample.n_cells:  # the last block completes the set
             sample.cells_seq = (sample.cells_seq + 1) & 0xFFFF
+
+    @micropython.native
 
     def _temps(self, sample: Sample) -> None:
         raw = self._reader.raw
@@ -129,6 +147,8 @@ class SerialAfe:
             self._utc_fresh = True
             for i in range(8):
                 self._utc[i] = self._reader.raw[HEADER + i]
+
+    @micropython.native
 
     def write(self, command: Command, ms_low: int, ms_high: int) -> None:
         """Send ACTUATE; device time in two 16-bit halves."""

@@ -4,8 +4,8 @@
 """
 
 
-class Overflow(ValueError):
-    """The encoder's buffer is too small; the message says which size would have been needed at least."""
+class EncodeError(ValueError):
+    """The encoder's buffer is too small (the message says what would be needed) or a number too large."""
 
 
 class DecodeError(ValueError):
@@ -23,20 +23,23 @@ class Encoder:
         """Start again at the beginning of the buffer."""
         self.n = 0
 
-    def _need(self, count: int) -> int:
+    def reserve(self, count: int) -> int:
+        """Room for `count` bytes that the caller fills in; returns where in `buf` they begin."""
         at = self.n
         if at + count > len(self.buf):
-            raise Overflow("CBOR buffer of %d bytes needs at least %d" % (len(self.buf), at + count))
+            raise EncodeError("CBOR buffer of %d bytes needs at least %d" % (len(self.buf), at + count))
         self.n = at + count
         return at
 
     def _head(self, major: int, value: int) -> None:
         buf = self.buf
         if value < 24:
-            buf[self._need(1)] = major | value
+            buf[self.reserve(1)] = major | value
             return
         width = 1 if value < 0x100 else 2 if value < 0x10000 else 4 if value >> 16 < 0x10000 else 8
-        at = self._need(1 + width)
+        if width == 8 and value >> 64:
+            raise EncodeError("CBOR: %d does not fit into 64 bits" % (value if major == 0 else -1 - value))
+        at = self.reserve(1 + width)
         buf[at] = major | (24 if width == 1 else 25 if width == 2 else 26 if width == 4 else 27)
         at += width
         while width:
@@ -46,7 +49,7 @@ class Encoder:
             width -= 1
 
     def integer(self, value: int) -> None:
-        """An integer of -2^64 .. 2^64 - 1."""
+        """An integer of -2^64 .. 2^64 - 1; raises EncodeError beyond."""
         if value >= 0:
             self._head(0x00, value)
         else:
@@ -70,15 +73,22 @@ class Encoder:
 
     def _string(self, major: int, value: "bytes | bytearray") -> None:
         self._head(major, len(value))
-        at = self._need(len(value))
+        at = self.reserve(len(value))
         self.buf[at : at + len(value)] = value
+
+    def encoded(self, data: "bytes | bytearray") -> None:
+        """Items that are encoded already."""
+        at = self.reserve(len(data))
+        for byte in data:  # assigning a slice would allocate it
+            self.buf[at] = byte
+            at += 1
 
     def value(self, item: object) -> None:
         """Any object that `decode` can give back."""
         if item is None:
-            self.buf[self._need(1)] = 0xF6
+            self.buf[self.reserve(1)] = 0xF6
         elif isinstance(item, bool):
-            self.buf[self._need(1)] = 0xF5 if item else 0xF4
+            self.buf[self.reserve(1)] = 0xF5 if item else 0xF4
         elif isinstance(item, int):
             self.integer(item)
         elif isinstance(item, str):
@@ -113,7 +123,7 @@ _MAX_DEPTH = 8
 
 
 class _Decoder:
-    def __init__(self, data: "bytes | bytearray") -> None:
+    def __init__(self, data: "bytes | bytearray | memoryview") -> None:
         self.data = data
         self.at = 0
 
@@ -192,7 +202,7 @@ class _Decoder:
         raise DecodeError("CBOR: offset %d has simple value or float %d" % (self.at - 1, info))
 
 
-def decode(data: "bytes | bytearray") -> object:
+def decode(data: "bytes | bytearray | memoryview") -> object:
     """The one item in `data`. Raises DecodeError for anything else, trailing bytes included."""
     decoder = _Decoder(data)
     item = decoder.item(0)

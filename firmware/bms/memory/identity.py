@@ -7,6 +7,7 @@ from bms.link import cbor
 from bms.link.frame import crc16
 from bms.memory.layout import IDENTITY, PAGE
 from bms.tables.params import CHEMISTRIES
+from bms.tables.signals import topic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ class Identity:
         self.capacity_mah = fields["capacity_mah"]
         self.user = fields.get("user")
         self.password = fields.get("password")
+
+    def topic(self, leaf: str) -> bytes:
+        """The MQTT topic of the pack's leaf."""
+        return topic(self.tenant, self.site, self.pack, leaf).encode()
 
 
 def _check(fields: "dict[str, object]") -> None:

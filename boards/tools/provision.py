@@ -1,0 +1,113 @@
+"""Writes a board's identity into its NVM, and its network files where they are given.
+
+`--network FILE` is the board's network.json, `--certificates FOLDER` holds ca.der and, for a client
+certificate, client.der and client.key.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from bms.memory import identity
+from bms.tables.params import CHEMISTRIES
+
+from boards.tools import boardfile
+from boards.tools.boardfile import BoardError, BoardFile
+from boards.tools.flash import check_port
+
+_CERTIFICATES = ("ca.der", "client.der", "client.key")
+
+
+def script(fields: dict[str, object]) -> str:
+    """The program that the board runs; IdentityError when a field is wrong."""
+    identity.image(fields)
+    return (
+        "from bms.memory import identity\n"
+        "from board import Board\n"
+        "nvm = Board().nvm\n"
+        f"identity.write(nvm, {fields!r})\n"
+        "print('provisioned as', identity.load(nvm).pack)\n"
+    )
+
+
+def files(row: BoardFile, network: Path | None, certificates: Path | None) -> list[str]:
+    """mpremote's words that copy the network files; BoardError for one that is not there."""
+    root = str(row.flash_setting("root", str)).rstrip("/")
+    words: list[str] = []
+    if network is not None:
+        if not network.is_file():
+            raise BoardError(f"network file {network} is not there; boards/README.md shows one")
+        words += ["cp", str(network), f":{root}/network.json", "+"]
+    if certificates is not None:
+        found = [name for name in _CERTIFICATES if (certificates / name).is_file()]
+        if "ca.der" not in found:
+            raise BoardError(f"{certificates} holds no ca.der, without which the broker cannot be checked")
+        # mkdir fails where the folder is; exec does not
+        words += ["exec", f"import os\ntry:\n os.mkdir('{root}/cert')\nexcept OSError:\n pass", "+"]
+        for name in found:
+            words += ["cp", str(certificates / name), f":{root}/cert/{name}", "+"]
+    return words
+
+
+def _fields(chosen: argparse.Namespace) -> dict[str, object]:
+    fields: dict[str, object] = {
+        name: getattr(chosen, name) for name in ("tenant", "site", "pack", "series", "temps")
+    }
+    fields["chemistry"] = CHEMISTRIES.index(chosen.chemistry)
+    fields["capacity_mah"] = chosen.capacity_mah
+    if chosen.user is not None:
+        fields["user"] = chosen.user
+    if chosen.password_file is not None:
+        try:
+            fields["password"] = chosen.password_file.read_text().rstrip("\r\n")
+        except OSError as error:
+            raise BoardError(f"password file {chosen.password_file}: {error.strerror}") from error
+    return fields
+
+
+def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m boards.tools.provision", description=__doc__)
+    parser.add_argument("board", help=", ".join(boardfile.names()))
+    parser.add_argument("--port", required=True, help="serial port, or socket://HOST:NUMBER")
+    for name in ("tenant", "site", "pack"):
+        parser.add_argument(f"--{name}", required=True, help="1 to 40 characters, part of the MQTT topic")
+    parser.add_argument("--chemistry", required=True, choices=CHEMISTRIES)
+    parser.add_argument("--series", required=True, type=int, help="cells in series")
+    parser.add_argument("--temps", required=True, type=int, help="temperature sensors")
+    parser.add_argument("--capacity-mah", required=True, type=int, help="usable capacity of one string")
+    parser.add_argument("--user", help="MQTT user")
+    parser.add_argument("--password-file", type=Path, help="file with the MQTT password")
+    parser.add_argument("--network", type=Path, help="network.json to put onto the board")
+    parser.add_argument("--certificates", type=Path, help="folder with ca.der, client.der, client.key")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; 1 and one line on stderr when it cannot be done."""
+    chosen = _arguments(arguments)
+    try:
+        row = boardfile.read(chosen.board)
+        program = script(_fields(chosen))
+        copies = files(row, chosen.network, chosen.certificates)
+        check_port(row, chosen.port)
+        # from a file that only we can read: a command line shows the password to everybody here
+        with tempfile.NamedTemporaryFile("w", suffix=".py") as file:
+            file.write(program)
+            file.flush()
+            words = [*copies, "rtc", "--set", "+", "run", file.name, "+", "reset"]
+            done = subprocess.run([sys.executable, "-m", "mpremote", "connect", chosen.port, *words])
+        if done.returncode:
+            raise BoardError(
+                f"mpremote ended with status {done.returncode}; is the application on the board?"
+            )
+    except (BoardError, identity.IdentityError) as error:
+        print(f"provision: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

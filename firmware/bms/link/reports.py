@@ -1,0 +1,115 @@
+"""What the application reports of itself: snapshots and events turned into rows of telemetry."""
+
+import gc
+from array import array
+
+from bms import VERSION
+from bms.link import telemetry
+from bms.link.telemetry import MISSING, Telemetry
+from bms.sample import TICK_MS, UNKNOWN_CPCT
+from bms.tables import signals
+from bms.tables.faults import FAULTS
+from bms.tables.signals import SIGNALS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from bms.contract import Board
+    from bms.memory.identity import Identity
+    from bms.safety.kernel import Kernel
+    from bms.sample import Estimate, Snapshot
+
+_PERIODS = 10
+"""A tele sample every ten periods of 100 ms."""
+
+_KEY = {row.name: row.key for row in SIGNALS}
+
+
+class Reports:
+    """Feeds `Telemetry` with what the tick and the estimators left behind; `step` once a period."""
+
+    def __init__(
+        self, board: "Board", who: "Identity", boot_id: int, params_hash: bytes, kernel: "Kernel"
+    ) -> None:
+        self._board = board
+        self._kernel = kernel
+        self._row = telemetry.row()
+        self._faults = array("b", [0] * len(FAULTS))
+        self._to_go = _PERIODS
+        mqtt = telemetry.client(board.link, who, boot_id, board.random_u32)
+        birth = {
+            signals.SCHEMA_ID: signals.SCHEMA,
+            signals.FIRMWARE: VERSION,
+            signals.PARAMS_HASH: params_hash,
+            signals.CHEMISTRY: who.chemistry,
+            signals.TOPOLOGY: [who.series, who.temps],
+            signals.MACHINE: board.machine,
+            signals.CAPACITY: who.capacity_mah,
+        }
+        self.telemetry = Telemetry(mqtt, who, boot_id, birth)
+        gc.collect()
+        birth[signals.HEAP_FREE] = gc.mem_free() if hasattr(gc, "mem_free") else 0
+
+    def step(self, snapshot: "Snapshot", estimate: "Estimate") -> None:
+        """One period: events at once, a tele sample and the cells when they are due."""
+        out = self.telemetry
+        now_ms = self._board.clock.ms()
+        utc_ms = self._board.afe.take_utc_ms()
+        if utc_ms:
+            out.set_utc(utc_ms, "rig", now_ms)
+        self._fill(snapshot, estimate)
+        n_faults = self._list_faults(snapshot.faults)
+        self._events(now_ms, snapshot, n_faults)
+        self._to_go -= 1
+        if self._to_go == 0:
+            self._to_go = _PERIODS
+            out.report(now_ms, self._row, self._faults, n_faults)
+            out.cells(now_ms, snapshot)
+        estimate.kept = min(out.pending, 0xFFFF)
+        estimate.next_seq = out.next_seq
+
+    def poll(self) -> None:
+        """Advance the link to the broker."""
+        self.telemetry.poll(self._board.clock.ms())
+
+    def _fill(self, snapshot: "Snapshot", estimate: "Estimate") -> None:
+        row = self._row
+        fast = snapshot.fast_known
+        row[_KEY["pack_voltage_v"]] = snapshot.pack_mv if fast else MISSING
+        row[_KEY["current_a"]] = snapshot.current_ma if fast else MISSING
+        row[_KEY["link_voltage_v"]] = snapshot.link_mv if fast else MISSING
+        soc_known = estimate.sigma_cpct < UNKNOWN_CPCT
+        row[_KEY["soc"]] = estimate.soc_cpct if soc_known else MISSING
+        row[_KEY["soc_sigma"]] = estimate.sigma_cpct if soc_known else MISSING
+        cells = snapshot.cells_known
+        row[_KEY["cell_voltage_min_v"]] = snapshot.cell_min_mv if cells else MISSING
+        row[_KEY["cell_voltage_max_v"]] = snapshot.cell_max_mv if cells else MISSING
+        temps = snapshot.temps_known
+        row[_KEY["temperature_min_c"]] = snapshot.temp_min_dc if temps else MISSING
+        row[_KEY["temperature_max_c"]] = snapshot.temp_max_dc if temps else MISSING
+        row[_KEY["isolation_kohm"]] = snapshot.isolation_kohm if temps else MISSING
+        row[_KEY["state"]] = snapshot.state
+        row[_KEY["gates"]] = snapshot.gates
+        row[_KEY["overruns"]] = self._kernel.overruns
+        row[_KEY["link_errors"]] = self._board.afe.errors()
+
+    def _list_faults(self, bitmap: bytearray) -> int:
+        n = 0
+        for row in FAULTS:
+            if bitmap[row.id >> 3] & 1 << (row.id & 7):
+                self._faults[n] = row.id
+                n += 1
+        return n
+
+    def _events(self, now_ms: int, snapshot: "Snapshot", n_faults: int) -> None:
+        events = self._kernel.monitor.events
+        row = self._row
+        while events.tail != events.head:
+            at = events.tail
+            row[_KEY["fault"]] = events.fault[at]
+            row[_KEY["raised"]] = events.raised[at]
+            row[_KEY["value"]] = events.value[at]
+            row[_KEY["limit"]] = events.limit[at]
+            row[_KEY["index"]] = events.index[at]
+            age_ms = (snapshot.tick - events.tick[at]) * TICK_MS
+            self.telemetry.event(max(0, now_ms - max(0, age_ms)), row, self._faults, n_faults)
+            events.tail = (at + 1) % events.SIZE

@@ -1,0 +1,72 @@
+"""Boards under test: every board.py, on fakes of its hardware's modules where it has any."""
+
+import importlib.util
+import os
+import sys
+import time
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+for _folder in (ROOT / "firmware", ROOT / "boards" / "common", Path(__file__).parent):
+    if str(_folder) not in sys.path:
+        sys.path.insert(0, str(_folder))
+
+import bms  # noqa: E402, F401  installs the desk's stand-ins
+from fakes import hardware  # noqa: E402
+
+MACHINE_BOARDS = ("esp32", "esp32s3", "mimxrt1060_evk")
+FAKED_BOARDS = (*MACHINE_BOARDS, "mps2_an500")
+
+
+@dataclass
+class Bench:
+    """A board's module on a fake chip; `root` stands for the device's file system."""
+
+    name: str
+    module: types.ModuleType
+    chip: hardware.Chip
+    root: Path
+
+    def board(self) -> Any:
+        """Start it."""
+        return self.module.Board()
+
+
+def load(name: str) -> types.ModuleType:
+    """boards/<name>/board.py as a fresh module."""
+    spec = importlib.util.spec_from_file_location(f"board_{name}", ROOT / "boards" / name / "board.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def make_bench(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
+    """A function that puts a board on a bench."""
+
+    def make(name: str) -> Bench:
+        chip = hardware.Chip()
+        for module_name, module in hardware.modules(chip).items():
+            monkeypatch.setitem(sys.modules, module_name, module)
+        for module_name in [key for key in sys.modules if key == "hal" or key.startswith("hal.")]:
+            monkeypatch.delitem(sys.modules, module_name)
+        monkeypatch.setattr(time, "ticks_ms", chip.ticks_ms, raising=False)
+        monkeypatch.setattr(time, "ticks_diff", hardware.ticks_diff, raising=False)
+        monkeypatch.setattr(time, "sleep_ms", chip.advance, raising=False)
+        monkeypatch.setattr(os, "uname", lambda: types.SimpleNamespace(machine=f"fake {name}"))
+        module = load(name)
+        monkeypatch.setattr(module, "ROOT", f"{tmp_path}/", raising=False)
+        return Bench(name, module, chip, tmp_path)
+
+    yield make
+    # what was imported on this chip must not outlive it
+    for module_name in [key for key in sys.modules if key == "hal" or key.startswith("hal.")]:
+        del sys.modules[module_name]

@@ -1,0 +1,1 @@
+"""Stand-ins for the hardware modules of MicroPython's ports, down to the rules that boards rely on."""

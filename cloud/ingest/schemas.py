@@ -51,9 +51,9 @@ class Change:
     kind: str
     """pack, tele, cells or evt"""
     boot_id: int = 0
-    first_seq: int = 0
     offset_ms: int = 0
-    samples: tuple[Sample, ...] = ()
+    samples: tuple[tuple[int, Sample], ...] = ()
+    """With their seq, which need not be consecutive."""
 
 
 @dataclass

@@ -20,7 +20,7 @@ def sample_events(change: Change) -> list[Event]:
     """One event a sample: pack_id, key, time and the stream's columns; events also say what they mean."""
     events: list[Event] = []
     rows = columns.COLUMNS[change.kind]
-    for seq, sample in enumerate(change.samples, change.first_seq):
+    for seq, sample in change.samples:
         data: dict[str, Any] = {
             "pack_id": change.pack,
             "boot_id": boot_text(change.boot_id),

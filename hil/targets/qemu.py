@@ -59,10 +59,12 @@ class QemuTarget(SocketTarget):
             self._window.put(data)
             super().send(b"\0")
 
-    def recv(self, timeout_s: float) -> bytes:
+    def recv(self, timeout_s: float, at_least: int = 1) -> bytes:
         """See Target."""
-        data = super().recv(timeout_s)
-        return data if self._window is None else self._window.take()
+        if self._window is None:
+            return super().recv(timeout_s, at_least)
+        super().recv(timeout_s)  # each byte says that there is news in the window
+        return self._window.take()
 
     def stop(self) -> None:
         """See Target."""

@@ -1,4 +1,4 @@
-"""The whole way: where the measured logs are, and how a scenario is run."""
+"""The whole way: where the measured logs are."""
 
 from __future__ import annotations
 
@@ -7,15 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from hil.logs import Log, find_log
-
-NEEDS_DATA = "needs measured logs: set CELLKEEPER_DATA to their folder"
-
 
 @pytest.fixture(scope="session")
-def measured_log() -> Log:
-    """The drive cycle that the rig picks from CELLKEEPER_DATA."""
+def data() -> Path:
+    """The folder of measured logs."""
     folder = os.environ.get("CELLKEEPER_DATA")
     if not folder:
-        pytest.skip(NEEDS_DATA)
-    return find_log(Path(folder))
+        pytest.skip("needs measured logs: set CELLKEEPER_DATA to their folder")
+    return Path(folder)

@@ -77,10 +77,11 @@ class FreeLoop:
             self._thread.join(5.0)
 
     def _run(self) -> None:
-        # A pause of 40 ms looks like a dead front end: no full collections, and before others where we may.
+        # A pause of 40 ms looks like a dead front end: no full collections, and this thread, which needs a few
+        # per cent of a core, before all others where we may.
         gc.freeze()
         with contextlib.suppress(OSError, AttributeError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), -10)
+            os.sched_setscheduler(threading.get_native_id(), os.SCHED_RR, os.sched_param(1))
         due_s = time.monotonic()
         while not self._stop.is_set():
             for board in tuple(self.boards):

@@ -118,7 +118,7 @@ def _drive_like(log: Log) -> bool:
     swing = float(np.abs(log.current_a).max())
     restless = float((np.abs(np.diff(log.current_a)) > 0.05 * swing).mean())
     both_ways = log.current_a.max() > 0.1 * swing and log.current_a.min() < -0.5 * swing
-    return restless > 0.1 and bool(both_ways) and log.soc[0] > 0.9 and log.soc[-1] < 0.33
+    return restless > 0.04 and bool(both_ways) and log.soc[0] > 0.9 and log.soc[-1] < 0.33
 
 
 def _distance_from_room(log: Log) -> int:

@@ -57,6 +57,9 @@ class Inject(BaseModel):
         if (self.kind in FRAME_FAULTS) != (self.target in faults.GROUPS):
             what = "group of frames" if self.kind in FRAME_FAULTS else "signal"
             raise ValueError(f"kind {self.kind!r} acts on a {what}, not on {self.target!r}")
+        if self.target == "fast" and self.kind != "bad_quality":
+            # a tick in lock-step ends with its FAST frame: without one the board would wait for ever
+            raise ValueError(f"kind {self.kind!r} cannot act on 'fast' in lock-step; use bad_quality")
         return self
 
     def injection(self, chemistry: int) -> Injection:

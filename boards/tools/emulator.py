@@ -28,6 +28,8 @@ DMA_WINDOW = 0xB00000
 DMA_HEADER = 0x1000
 DMA_RING = 0x10000
 
+_START_S = 20
+
 LOCKSTEP = ("-icount", "shift=2,sleep=off")
 """250 MIPS, ESP32 class; device time runs only where the board works."""
 COUNTED = ("-icount", "shift=0")
@@ -108,6 +110,7 @@ class ReplBoard:
                 stderr=log,
             )
         self._transport: SerialTransport | None = None
+        self._await_console()
 
     def __enter__(self) -> Self:
         return self
@@ -118,15 +121,21 @@ class ReplBoard:
         self._process.kill()
         self._process.wait()
 
-    def _connect(self) -> SerialTransport:
-        end = time.monotonic() + 20
-        while self._transport is None:
+    def _await_console(self) -> None:
+        end = time.monotonic() + _START_S
+        while True:
             try:
-                self._transport = SerialTransport(f"socket://127.0.0.1:{self.port}")
-            except TransportError as error:
+                with socket.create_connection(("127.0.0.1", self.port), 1):
+                    return
+            except OSError as error:
                 if self._process.poll() is not None or time.monotonic() > end:
+                    self.__exit__()
                     raise EmulatorError(f"no console: {self._log.read_text()[-200:]}") from error
-                time.sleep(0.05)
+                time.sleep(0.02)
+
+    def _connect(self) -> SerialTransport:
+        if self._transport is None:
+            self._transport = SerialTransport(f"socket://127.0.0.1:{self.port}")
         return self._transport
 
     def exec(self, code: str, timeout_s: float = 60.0, *, fresh: bool = True) -> str:

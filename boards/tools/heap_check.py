@@ -3,37 +3,37 @@
 The emulated board has the heap of an ESP32 (160 kB); the modules are compiled for its own processor.
 """
 
-import binascii
 import json
 import shutil
 import socket
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bms.link import frame
 from bms.memory import identity
+from bms.memory.layout import IDENTITY
 
-from boards.tools import boardfile, mpy
+from boards.tools import boardfile, emulator, mpy
 from boards.tools.boardfile import BoardError
+from boards.tools.emulator import EmulatorError, ReplBoard
 
 EMULATED = "mps2_an500"
 EMULATED_ARCH = "armv7emsp"
 BUDGET = "heap_free_after_start"
 SERIES, TEMPS = 16, 4
 
-_NVM_BYTES = 16 << 20
-_FACTORY_START = 0xA00008
-"""Of the emulated board's NVM window; "REPL" here: start neither boot nor main."""
+_WHO: dict[str, object] = {
+    "tenant": "heap", "site": "desk", "pack": "check",
+    "chemistry": 0, "capacity_mah": 3000, "series": SERIES, "temps": TEMPS,
+}  # fmt: skip
 _DEADLINE_S = 120.0
 
 _SCRIPT = """
 import gc
+gc.threshold(4096)  # as main.py does
 gc.collect()
 before = gc.mem_free()
 import bms.app
@@ -84,17 +84,6 @@ def parse(board: str, output: str, budget_bytes: int) -> Heap:
     )
 
 
-def nvm_image(path: Path) -> None:
-    """An erased NVM with an identity in it, for a board that shall wait at its prompt."""
-    who = {"tenant": "heap", "site": "desk", "pack": "check", "chemistry": 0, "capacity_mah": 3000}
-    with path.open("wb") as file:
-        file.write(b"\xff" * _NVM_BYTES)
-        file.seek(0)
-        file.write(identity.image(who | {"series": SERIES, "temps": TEMPS}))
-        file.seek(_FACTORY_START)
-        file.write(b"REPL")
-
-
 def config_frame() -> bytes:
     """The front end's CONFIG, which the application waits for."""
     writer = frame.Writer()
@@ -104,94 +93,25 @@ def config_frame() -> bytes:
     return bytes(writer.wire[:n])
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _load(board: ReplBoard, lib: Path) -> None:
+    """Copy `lib` onto the board's /lib."""
+    entries = sorted(lib.rglob("*"))
+    folders = ["/lib", *(f"/lib/{path.relative_to(lib).as_posix()}" for path in entries if path.is_dir())]
+    board.exec(f"import os\nfor folder in {folders!r}: os.mkdir(folder)")
+    for path in entries:
+        if path.is_file():
+            board.put(f"/lib/{path.relative_to(lib).as_posix()}", path.read_bytes())
 
 
 @contextmanager
-def emulator(image: Path, folder: Path) -> Iterator[tuple[str, socket.socket]]:
-    """A running emulated board: its console for mpremote, and its AFE line."""
-    program = shutil.which("qemu-system-arm")
-    if program is None:
-        raise BoardError("qemu-system-arm is not on PATH: apt-get install qemu-system-arm")
-    port = _free_port()
-    afe_path = str(folder / "afe")
+def _front_end(folder: Path) -> Iterator[tuple[str, socket.socket]]:
+    """A listening socket for the board's AFE link, and QEMU's words for it."""
+    path = folder / "afe"
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(afe_path)
+        listener.bind(str(path))
         listener.listen(1)
-        listener.settimeout(10)
-        command = [
-            program,
-            "-machine",
-            "mps2-an500,memory-backend=nvm",
-            "-display",
-            "none",
-            "-monitor",
-            "none",
-        ]
-        command += ["-object", f"memory-backend-file,id=nvm,size=16M,mem-path={folder / 'nvm'},share=on"]
-        command += ["-serial", f"tcp:127.0.0.1:{port},server=on,wait=off", "-serial", f"unix:{afe_path}"]
-        command += ["-serial", "null", "-kernel", str(image)]
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        try:
-            afe, _ = listener.accept()
-            with afe:
-                yield f"socket://127.0.0.1:{port}", afe
-        except TimeoutError as error:
-            raise BoardError(f"the emulator did not start: {(folder / 'log').read_text()[-200:]}") from error
-        finally:
-            process.kill()
-            process.wait()
-
-
-def _mpremote(console: str, *words: str) -> list[str]:
-    return [sys.executable, "-m", "mpremote", "connect", console, *words]
-
-
-def _load(console: str, lib: Path, scratch: Path) -> None:
-    """Copy `lib` onto the board: one program a file, which is much faster than mpremote's cp."""
-    entries = sorted(lib.rglob("*"))
-    folders = ["/lib", *(f"/lib/{path.relative_to(lib).as_posix()}" for path in entries if path.is_dir())]
-    programs = [f"import os\nfor folder in {folders!r}:\n os.mkdir(folder)\n"]
-    for path in entries:
-        if path.is_file():
-            data = binascii.b2a_base64(path.read_bytes(), newline=False)
-            programs.append(
-                "import binascii\n"
-                f"with open('/lib/{path.relative_to(lib).as_posix()}', 'wb') as f:\n"
-                f" f.write(binascii.a2b_base64({data!r}))\n"
-            )
-    words: list[str] = []
-    for number, program in enumerate(programs):
-        file = scratch / f"load{number}.py"
-        file.write_text(program)
-        words += [*["+"][: len(words)], "run", str(file)]
-    done = subprocess.run(_mpremote(console, *words), capture_output=True, text=True, timeout=_DEADLINE_S)
-    if done.returncode:
-        text = (done.stdout + done.stderr).strip()
-        raise BoardError(f"mpremote could not copy onto the emulated board: {text[-200:]}")
-
-
-def _start(console: str, afe: socket.socket) -> str:
-    """Run the script while telling the board its front end's configuration; returns what it printed."""
-    config = config_frame()
-    deadline = time.monotonic() + _DEADLINE_S
-    command = _mpremote(console, "exec", _SCRIPT)
-    with tempfile.TemporaryFile("w+") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-        while process.poll() is None:
-            if time.monotonic() > deadline:
-                process.kill()
-            with suppress(BlockingIOError):
-                afe.send(config, socket.MSG_DONTWAIT)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(0.1)
-        output.seek(0)
-        return output.read()
+        listener.settimeout(_DEADLINE_S)
+        yield f"socket,path={path}", listener
 
 
 def measure(board: str, image: Path, compiler: Path, out: Path) -> Heap:
@@ -207,9 +127,14 @@ def measure(board: str, image: Path, compiler: Path, out: Path) -> Heap:
     shutil.rmtree(emulated / "device" / "lib" / "hal", ignore_errors=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        nvm_image(folder / "nvm")
-        with emulator(image, folder) as (console, afe):
-            _load(console, emulated / "device" / "lib", folder)
-            heap = parse(board, _start(console, afe), row.budget(BUDGET))
+        emulator.poke(emulator.blank_nvm(folder / "nvm.bin"), IDENTITY, identity.image(_WHO))
+        try:
+            with _front_end(folder) as (afe, listener), ReplBoard(folder, image=image, afe=afe) as running:
+                _load(running, emulated / "device" / "lib")
+                with listener.accept()[0] as line:
+                    line.sendall(config_frame())
+                    heap = parse(board, running.exec(_SCRIPT, _DEADLINE_S), row.budget(BUDGET))
+        except EmulatorError as error:
+            raise BoardError(f"the emulated board: {error}") from error
     (out / "heap.json").write_text(json.dumps(asdict(heap), indent=2) + "\n")
     return heap

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from boards.tools import emulator, mpy
+from boards.tools import emulator
 
 TESTS = Path(__file__).resolve().parents[1] / "firmware"
-HELPERS = ("run_tests", *sorted(path.stem for path in TESTS.glob("*.py") if not path.stem.startswith(("test_", "conf"))))
+HELPERS = sorted(path.stem for path in TESTS.glob("*.py") if not path.stem.startswith(("test_", "conf")))
 MODULES = sorted(path.stem for path in TESTS.glob("test_*.py") if not path.stem.endswith("_properties"))
 ON_BOARD_TIMEOUT_S = 240
 
@@ -39,13 +39,21 @@ def test_unix(module: str) -> None:
 def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[emulator.ReplBoard]:
     """An emulated board with the tests on its file system, compiled for it."""
     folder = tmp_path_factory.mktemp("suite")
-    cross = mpy.tree_cross_compiler()
+    cross = emulator.ROOT / "build" / "mpy-cross" / "mpy-cross"
     with emulator.ReplBoard(folder) as running:
         running.exec("pass")
         for name in {*HELPERS, *MODULES}:
             out = folder / f"{name}.mpy"
             subprocess.run(
-                [str(cross), "-march=armv7emdp", "-s", f"{name}.py", "-o", str(out), str(TESTS / f"{name}.py")],
+                [
+                    str(cross),
+                    "-march=armv7emdp",
+                    "-s",
+                    f"{name}.py",
+                    "-o",
+                    str(out),
+                    str(TESTS / f"{name}.py"),
+                ],
                 check=True,
             )
             running.put(f"/{name}.mpy", out.read_bytes())

@@ -10,15 +10,8 @@ from bms.link import frame
 
 from boards.tools import boardfile, flash, heap_check, manifest
 from boards.tools.boardfile import BoardError
+from boards.tools.emulator import EmulatorError, ReplBoard
 from boards.tools.heap_check import Heap
-
-
-def test_the_nvm_holds_an_identity_and_the_board_waits_at_its_prompt(tmp_path: Path) -> None:
-    heap_check.nvm_image(tmp_path / "nvm")
-    data = (tmp_path / "nvm").read_bytes()
-    assert len(data) == 16 << 20
-    assert data[0xA00008:0xA0000C] == b"REPL"
-    assert data[:4] == b"CKID"
 
 
 def test_the_configuration_is_a_frame_of_the_afe_link() -> None:
@@ -57,11 +50,8 @@ def test_too_little_heap_fails() -> None:
 
 def test_a_missing_emulator_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("shutil.which", lambda _: None)
-    with (
-        pytest.raises(BoardError, match=r"qemu-system-arm is not on PATH: apt-get install"),
-        heap_check.emulator(tmp_path / "firmware.elf", tmp_path),
-    ):
-        pass
+    with pytest.raises(EmulatorError, match=r"no `qemu-system-arm`; get it with"):
+        ReplBoard(tmp_path)
 
 
 @pytest.mark.timeout(180)
@@ -86,8 +76,8 @@ def test_flash_puts_modules_onto_the_running_emulated_board_where_they_win_over_
     modules, few = manifest.modules, ("bms/__init__.py", "bms/sample.py", "main.py")
     monkeypatch.setattr(manifest, "modules", lambda row: [m for m in modules(row) if m.target in few])
     monkeypatch.setattr(boardfile, "BUILD", tmp_path / "build")
-    heap_check.nvm_image(tmp_path / "nvm")
-    with heap_check.emulator(image, tmp_path) as (console, _):
+    with ReplBoard(tmp_path, image=image) as board:
+        console = f"socket://127.0.0.1:{board.port}"
         assert flash.main(["mps2_an500", "--port", console]) == 0
         code = "import bms.sample; print(bms.sample.__file__, bms.sample.TICK_MS)"
         ask = [sys.executable, "-m", "mpremote", "connect", console, "exec", code]

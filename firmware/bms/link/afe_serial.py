@@ -41,7 +41,6 @@ class SerialAfe:
         self.bad_payload = 0
 
     @micropython.native
-
     def read(self, sample: Sample) -> None:
         """Take in the frames that have come; in lock-step exactly up to and with this tick's FAST."""
         reader = self._reader
@@ -64,7 +63,6 @@ class SerialAfe:
                 return
 
     @micropython.native
-
     def _accept(self, sample: Sample) -> bool:
         # One of six frames came. True only for FAST, which ends a tick's frames.
         kind = self._reader.kind
@@ -84,7 +82,6 @@ class SerialAfe:
         return False
 
     @micropython.native
-
     def _payload(self, n: int) -> bool:
         if self._reader.size == HEADER + n:
             return True
@@ -92,7 +89,6 @@ class SerialAfe:
         return False
 
     @micropython.native
-
     def _fast(self, sample: Sample) -> None:
         raw = self._reader.raw
         if self._payload(14) and raw[HEADER + 13] == QUALITY_OK:
@@ -103,7 +99,6 @@ class SerialAfe:
             sample.fast_seq = (sample.fast_seq + 1) & 0xFFFF
 
     @micropython.native
-
     def _cells(self, sample: Sample) -> None:
         raw = self._reader.raw
         first = raw[HEADER]
@@ -118,7 +113,6 @@ class SerialAfe:
             sample.cells_seq = (sample.cells_seq + 1) & 0xFFFF
 
     @micropython.native
-
     def _temps(self, sample: Sample) -> None:
         raw = self._reader.raw
         n = raw[HEADER]
@@ -149,7 +143,6 @@ class SerialAfe:
                 self._utc[i] = self._reader.raw[HEADER + i]
 
     @micropython.native
-
     def write(self, command: Command, ms_low: int, ms_high: int) -> None:
         """Send ACTUATE; device time in two 16-bit halves."""
         struct.pack_into(

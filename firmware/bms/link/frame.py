@@ -118,7 +118,6 @@ class Writer:
         self.seq = 0
 
     @micropython.native
-
     def finish(self, kind: int, ms_low: int, ms_high: int, n_payload: int) -> int:
         """Seal the frame; returns how many bytes of `wire` to send. `ms` comes as two 16-bit halves."""
         raw = self.raw
@@ -206,7 +205,6 @@ class Reader:
         self._state = array("i", [0] * 5)
 
     @micropython.native
-
     def feed(self, src: "bytearray | bytes", at: int, n: int) -> int:
         """Consume src[at:n] up to the end of one frame; returns the new `at`.
 

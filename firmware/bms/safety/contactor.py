@@ -87,7 +87,6 @@ class Contactor:
         self.gates = 0
 
     @micropython.native
-
     def step(self, monitor: "Monitor", sample: "Sample", elapsed_ms: int) -> None:
         """One tick after `monitor.step`."""
         if self._in_state_ms < 1_000_000:
@@ -100,7 +99,6 @@ class Contactor:
         self.gates = GATES[self.state]
 
     @micropython.native
-
     def _conditions(self, monitor: "Monitor", sample: "Sample") -> int:
         action = monitor.action
         ms = self._in_state_ms

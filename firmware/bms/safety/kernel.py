@@ -58,7 +58,6 @@ class Kernel:
         command.latched = self.monitor.latched
 
     @micropython.native
-
     def tick(self, _: object = None) -> None:
         """One safety tick."""
         sample = self._sample
@@ -81,7 +80,6 @@ class Kernel:
         self._afe.write(command, self._ms_low, self._ms_high)
 
     @micropython.native
-
     def _advance(self, elapsed_ms: int) -> None:
         self._command.tick = (self._command.tick + 1) & _TICKS_MASK
         low = self._ms_low + elapsed_ms
@@ -102,7 +100,6 @@ class Kernel:
         self.task_due = True
 
     @micropython.native
-
     def _take_snapshot(self) -> None:
         sample = self._sample
         out = self._snapshot

@@ -89,7 +89,6 @@ class Monitor:
         self.events = Events()
 
     @micropython.native
-
     def step(self, sample: "Sample", elapsed_ms: int, tick: int) -> None:
         """One tick: `elapsed_ms` since the last one; `sample` is a bms.sample.Sample."""
         self._group(FAST, sample.fast_seq, sample, elapsed_ms, tick)
@@ -99,7 +98,6 @@ class Monitor:
             self._evaluate(i, self.age_ms[FAULTS[i].group], sample, tick)
 
     @micropython.native
-
     def _group(self, group: int, seq: int, sample: "Sample", elapsed_ms: int, tick: int) -> None:
         # Two things can have happened since the last tick: a valid sample came, or none did.
         if seq != self._seq[group]:
@@ -113,7 +111,6 @@ class Monitor:
             self.age_ms[group] += elapsed_ms
 
     @micropython.native
-
     def _measure(self, group: int, sample: "Sample") -> None:
         value = self.value
         if group == FAST:
@@ -126,7 +123,6 @@ class Monitor:
             value[TEMP_MIN] = min(sample.temp_dc)
 
     @micropython.native
-
     def _prove(self, group: int) -> None:
         if self.action != NO_ACTION:
             self._seen[0] = self._seen[1] = self._seen[2] = 0
@@ -138,7 +134,6 @@ class Monitor:
             self.proven = seen[0] >= PROVEN[0] and seen[1] >= PROVEN[1] and seen[2] >= PROVEN[2]
 
     @micropython.native
-
     def _evaluate(self, i: int, value: int, sample: "Sample", tick: int) -> None:
         row = FAULTS[i]
         active = self.active[i >> 3] & 1 << (i & 7)

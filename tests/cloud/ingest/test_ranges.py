@@ -1,5 +1,7 @@
 """Ranges against a plain set."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,7 +28,7 @@ def test_ranges_are_a_set(spans: list[tuple[int, int]]) -> None:
     assert {seq for first, last in ranges for seq in range(first, last + 1)} == plain
     assert [seq in ranges for seq in range(70)] == [seq in plain for seq in range(70)]
     listed = list(ranges)
-    assert all(before[1] + 1 < after[0] for before, after in zip(listed, listed[1:], strict=False))
+    assert all(before[1] + 1 < after[0] for before, after in pairwise(listed))
     assert ranges.upto == max(plain, default=-1) + 1
     assert covered(ranges.gaps()) == set(range(ranges.upto)) - plain
 

@@ -6,6 +6,9 @@ import struct
 
 import pytest
 from bms.link import frame
+from hypothesis import given
+from hypothesis import strategies as st
+
 from hil.inject import FrameFaults, Injection
 from hil.link import (
     ACTUATE_DTYPE,
@@ -19,8 +22,6 @@ from hil.link import (
     temps_payload,
     unseal,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 payloads = st.binary(min_size=0, max_size=frame.MAX_RAW - frame.HEADER - frame.CRC)
 
@@ -45,7 +46,9 @@ def test_both_sides_write_the_same_bytes_and_read_them(kind: int, seq: int, ms: 
 
 
 @given(st.lists(st.tuples(payloads, st.booleans()), max_size=8), st.integers(1, 40))
-def test_a_stream_in_any_pieces_gives_the_good_frames_only(frames: list[tuple[bytes, bool]], piece: int) -> None:
+def test_a_stream_in_any_pieces_gives_the_good_frames_only(
+    frames: list[tuple[bytes, bool]], piece: int
+) -> None:
     stream = b"".join(seal(1, k, 0, p, spoil=0 if good else 1) for k, (p, good) in enumerate(frames))
     decoder = Decoder()
     found = [b for at in range(0, len(stream), piece) for b in decoder.feed(stream[at : at + piece])]
@@ -73,20 +76,29 @@ def test_noise_is_refused_and_bounded() -> None:
 
 def test_actuate_is_read_field_by_field() -> None:
     values = (7, 5, 3, 40, 2, 7933, 250, 123, 23, 19)
-    payload = struct.pack(frame.ACTUATE_FORMAT, *values, b"\x08" + bytes(6) + b"\x80", b"\x08" + bytes(7), b"\x03\0\0\0")
+    payload = struct.pack(
+        frame.ACTUATE_FORMAT, *values, b"\x08" + bytes(6) + b"\x80", b"\x08" + bytes(7), b"\x03\0\0\0"
+    )
     wire = seal(frame.ACTUATE, 1, 35, payload)
     assert len(wire) == ACTUATE_WIRE
     body = unseal(wire[:-1])
     assert len(body) == ACTUATE_DTYPE.itemsize
     actuate = parse_actuate(body)
-    assert (actuate.tick, actuate.gates, actuate.soc_cpct, actuate.unacked, actuate.tele_seq) == (7, 5, 7933, 23, 19)
+    assert (actuate.tick, actuate.gates, actuate.soc_cpct, actuate.unacked, actuate.tele_seq) == (
+        7,
+        5,
+        7933,
+        23,
+        19,
+    )
     assert actuate.faults == 1 << 63 | 8 and actuate.latched == 8 and actuate.balance == 3
     with pytest.raises(FrameError, match="no ACTUATE"):
         parse_actuate(unseal(seal(frame.LOG, 0, 0, b"hi")[:-1]))
 
 
 @pytest.mark.parametrize(
-    ("kind", "refused_as"), [("bad_crc", "bad_crc"), ("bad_length", ""), ("drop", ""), ("stale", ""), ("bad_quality", "")]
+    ("kind", "refused_as"),
+    [("bad_crc", "bad_crc"), ("bad_length", ""), ("drop", ""), ("stale", ""), ("bad_quality", "")],
 )
 def test_frame_faults_do_what_they_say(kind: str, refused_as: str) -> None:
     faults = FrameFaults([Injection(kind, "cells", 10, 20)])

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from cloud.twin.cell import load_cell
 from hil.logs import LogError, choose_log, find_drive, matching_cell, read_log
 from hil.simulate import drive_profile

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from cloud.twin.cell import load_cell
 from cloud.twin.pack import CLOSED, SensorError, Sensors
 from hil.inject import Injection
@@ -20,7 +21,9 @@ def made_log(soc: bool = True) -> Log:
     cell = load_cell("lg_hg2")
     held = np.concatenate(([0.0], np.cumsum(current_a[:-1] * np.diff(time_s)))) / 3600
     level = 1.0 + held / cell.capacity_ah
-    return Log("made", "made", time_s, current_a, cell.ocv(level), np.full(len(time_s), 25.0), level if soc else None)
+    return Log(
+        "made", "made", time_s, current_a, cell.ocv(level), np.full(len(time_s), 25.0), level if soc else None
+    )
 
 
 def plant(kind: str = "model", **options: object) -> Plant:

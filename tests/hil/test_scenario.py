@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from bms.tables import faults, params
+
 from hil.scenario import ScenarioError, find_scenario, load_scenario, scenarios
 
 GOOD: dict[str, Any] = {
@@ -64,7 +65,9 @@ def test_files_that_are_no_scenarios(tmp_path: Path) -> None:
         find_scenario("cell_overvoltage")
 
 
-@pytest.mark.parametrize("row", [row for row in faults.FAULTS if row.signal != "age_ms"], ids=lambda row: row.name)
+@pytest.mark.parametrize(
+    "row", [row for row in faults.FAULTS if row.signal != "age_ms"], ids=lambda row: row.name
+)
 def test_beyond_lies_on_the_unsafe_side_of_the_limit(tmp_path: Path, row: faults.Fault) -> None:
     entry = {"at_s": 1, "kind": "set", "target": "cell_mv", "beyond": row.limit, "by": 7}
     value = load(tmp_path, inject=[entry]).inject[0].injection(params.NMC).value

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cloud.twin.cell import CellFile, CellFileError, CellModel, cell_names, load_cell
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from cloud.twin.cell import CellFile, CellFileError, CellModel, cell_names, load_cell
 
 currents = st.floats(-20, 6)
 steps = st.lists(st.tuples(currents, st.floats(0.001, 120)), min_size=1, max_size=20)
@@ -75,7 +76,7 @@ def test_a_rested_cell_stands_at_its_ocv_and_its_ambient() -> None:
     model.rest(20_000, 10.0)
     assert model.terminal_v()[0] == pytest.approx(cell.ocv(model.soc)[0], abs=1e-6)
     assert model.terminal_v()[0] > loaded_v
-    assert 10.0 == pytest.approx(model.temperature_c[0], abs=1e-3) and warm_c > 12.0
+    assert pytest.approx(model.temperature_c[0], abs=1e-3) == 10.0 and warm_c > 12.0
 
 
 def test_cold_cells_have_more_resistance_and_heat_comes_from_current() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from bms.tables import signals
-from cloud.twin.cell import load_cell
-from cloud.twin.pack import CLOSED, PRECHARGE, Afe, Pack, SensorError, Sensors, Spread, Trace
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from cloud.twin.cell import load_cell
+from cloud.twin.pack import CLOSED, PRECHARGE, Afe, Pack, SensorError, Sensors, Spread, Trace
 
 
 def make(**options: object) -> Pack:

@@ -77,8 +77,8 @@ class FreeLoop:
             self._thread.join(5.0)
 
     def _run(self) -> None:
-        # A pause of 40 ms looks like a dead front end: no full collections, and this thread, which needs a few
-        # per cent of a core, before all others where we may.
+        # A pause of 40 ms looks like a dead front end: no full collections, and this thread, which needs a
+        # few per cent of a core, before all others where we may.
         gc.freeze()
         with contextlib.suppress(OSError, AttributeError):
             os.sched_setscheduler(threading.get_native_id(), os.SCHED_RR, os.sched_param(1))

@@ -23,12 +23,6 @@ class ScenarioError(ValueError):
     """A scenario that cannot be run; the message names the file, the field and what would be right."""
 
 
-def _fault_name(name: str) -> str:
-    if name not in FAULT_ROWS:
-        raise ValueError(f"fault {name!r} is no row of the fault table: {', '.join(FAULT_ROWS)}")
-    return name
-
-
 class Inject(BaseModel):
     """One fault at `at_s` (for `for_s`; else to the end).
 
@@ -93,7 +87,12 @@ class Expect(BaseModel):
     driven_s: Annotated[float, Field(gt=0)] | None = None
     by_s: Annotated[float, Field(ge=0)] = 0.0
 
-    _known = field_validator("trip")(lambda name: name if name is None else _fault_name(name))
+    @field_validator("trip")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        if name is not None and name not in FAULT_ROWS:
+            raise ValueError(f"fault {name!r} is no row of the fault table: {', '.join(FAULT_ROWS)}")
+        return name
 
     @model_validator(mode="after")
     def _one(self) -> Expect:

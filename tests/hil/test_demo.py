@@ -11,20 +11,18 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
 from hil.cli import hil
 from hil.demo_result import count, missing_below
-from hil.logs import Log
+from hil.logs import Log, pa, pa_parquet
 
 
 def data_file(log: Log, folder: Path) -> Path:
     columns = ("time_s", "current_a", "voltage_v", "temperature_c", "soc")
     path = folder / "drive.parquet"
-    pq.write_table(pa.table({name: getattr(log, name) for name in columns}), path)
+    pa_parquet.write_table(pa.table({name: getattr(log, name) for name in columns}), path)
     return path
 
 
@@ -54,7 +52,8 @@ def test_killing_the_cloud_in_mid_run_loses_and_doubles_nothing(drive_log: Log, 
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     result: dict[str, Any] = json.loads(done.stdout)
-    assert result["lost"] == 0 and result["duplicated"] == 0
+    assert result["lost"] == 0
+    assert result["duplicated"] == 0
     assert result["sent"] == result["stored"] > 20
     assert len(result["boards"]) == 2
     for board in result["boards"]:
@@ -112,11 +111,14 @@ def test_counting_what_is_missing() -> None:
 def test_the_rig_lists_and_fails_with_a_status(tmp_path: Path) -> None:
     runner = CliRunner()
     listed = runner.invoke(hil, ["list"])
-    assert listed.exit_code == 0 and "cell_over_voltage" in listed.output
+    assert listed.exit_code == 0
+    assert "cell_over_voltage" in listed.output
     wrong = runner.invoke(hil, ["run", "nonsense"])
-    assert wrong.exit_code == 1 and "nonsense" in wrong.output
+    assert wrong.exit_code == 1
+    assert "nonsense" in wrong.output
     gone = runner.invoke(hil, ["run", "cell_over_voltage", "--data", str(tmp_path / "gone.csv")])
-    assert gone.exit_code == 1 and "gone.csv: no such file" in gone.output
+    assert gone.exit_code == 1
+    assert "gone.csv: no such file" in gone.output
 
 
 def test_the_rig_prints_json_and_writes_reports(drive_log: Log, tmp_path: Path) -> None:
@@ -135,6 +137,7 @@ def test_the_rig_prints_json_and_writes_reports(drive_log: Log, tmp_path: Path) 
     done = CliRunner().invoke(hil, arguments)
     assert done.exit_code == 0, done.output
     result = json.loads(done.stdout)
-    assert result["passed"] and result["outcomes"][0]["trips"][0]["fault"] == "cells_lost"
+    assert result["passed"]
+    assert result["outcomes"][0]["trips"][0]["fault"] == "cells_lost"
     assert {p.name for p in out.iterdir()} >= {"junit.xml", "report.html", "results.json"}
     assert (out / "lost_measurement.actuate.bin").stat().st_size == 48 * result["outcomes"][0]["ticks"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from binascii import crc_hqx
 
 import pytest
 from bms.link import frame
@@ -16,6 +17,7 @@ from hil.link import (
     Decoder,
     FrameError,
     cells_payload,
+    cobs,
     fast_payload,
     parse_actuate,
     seal,
@@ -39,7 +41,8 @@ def test_both_sides_write_the_same_bytes_and_read_them(kind: int, seq: int, ms: 
     wire = seal(kind, seq, ms, payload)
     assert wire == firmware_frame(kind, seq, ms, payload)
     body = unseal(wire[:-1])
-    assert body[frame.HEADER :] == payload and body[1] == kind
+    assert body[frame.HEADER :] == payload
+    assert body[1] == kind
     reader = frame.Reader()
     reader.feed(wire, 0, len(wire))
     assert reader.size == frame.HEADER + len(payload)
@@ -65,13 +68,10 @@ def test_noise_is_refused_and_bounded() -> None:
     assert decoder.pending < 300
     decoder.feed(b"\0")
     assert len(decoder.feed(seal(frame.FAST, 0, 0, b"x"))) == 1
+    raw = bytes((9, 1)) + bytes(6)
+    wire = cobs(raw + struct.pack("<H", crc_hqx(raw, 0xFFFF)))
     with pytest.raises(FrameError, match="version"):
-        raw = bytes((9, 1)) + bytes(6)
-        import binascii
-
-        from hil.link import cobs
-
-        unseal(cobs(raw + struct.pack("<H", binascii.crc_hqx(raw, 0xFFFF)))[:-1])
+        unseal(wire[:-1])
 
 
 def test_actuate_is_read_field_by_field() -> None:
@@ -91,7 +91,9 @@ def test_actuate_is_read_field_by_field() -> None:
         23,
         19,
     )
-    assert actuate.faults == 1 << 63 | 8 and actuate.latched == 8 and actuate.balance == 3
+    assert actuate.faults == 1 << 63 | 8
+    assert actuate.latched == 8
+    assert actuate.balance == 3
     with pytest.raises(FrameError, match="no ACTUATE"):
         parse_actuate(unseal(seal(frame.LOG, 0, 0, b"hi")[:-1]))
 
@@ -104,7 +106,8 @@ def test_frame_faults_do_what_they_say(kind: str, refused_as: str) -> None:
     faults = FrameFaults([Injection(kind, "cells", 10, 20)])
     payload = cells_payload([3700, 3701])
     good, valid = faults.spoil("cells", 9, frame.CELLS, 5, payload)
-    assert valid and good == seal(frame.CELLS, 5, 45, payload)
+    assert valid
+    assert good == seal(frame.CELLS, 5, 45, payload)
     wire, valid = faults.spoil("cells", 10, frame.CELLS, 6, payload)
     assert not valid
     reader = frame.Reader()

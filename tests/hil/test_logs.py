@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from cloud.twin.cell import load_cell
-from hil.logs import LogError, choose_log, find_drive, matching_cell, read_log
+from hil.logs import LogError, choose_log, find_drive, matching_cell, pa, pa_parquet, read_log
 from hil.simulate import drive_profile
 
 
@@ -43,16 +41,18 @@ def drive(path: Path, temperature_c: float, seconds: int = 9000) -> Path:
         "soc": soc[keep],
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.table(data), path)
+    pa_parquet.write_table(pa.table(data), path)
     return path
 
 
 def test_a_good_log_reads_the_same_from_both_formats(tmp_path: Path) -> None:
     a = read_log(write_csv(tmp_path / "a.csv", columns()))
-    pq.write_table(pa.table(columns()), tmp_path / "a.parquet")
+    pa_parquet.write_table(pa.table(columns()), tmp_path / "a.parquet")
     b = read_log(tmp_path / "a.parquet")
     assert a.voltage_v.tolist() == b.voltage_v.tolist() == [3.7] * 4
-    assert a.soc is None and a.capacity_ah is None and not a.simulated
+    assert a.soc is None
+    assert a.capacity_ah is None
+    assert not a.simulated
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_files_that_are_no_logs(tmp_path: Path) -> None:
     with pytest.raises(LogError, match="cannot be read"):
         read_log(tmp_path / "x.parquet")
     (tmp_path / "x.txt").write_text("time_s\n")
-    with pytest.raises(LogError, match="not '.txt'"):
+    with pytest.raises(LogError, match=r"not '\.txt'"):
         read_log(tmp_path / "x.txt")
 
 
@@ -101,7 +101,7 @@ def test_a_folder_gives_its_drive_cycle_by_content(tmp_path: Path) -> None:
 
 def test_a_folder_without_a_drive_cycle_says_so(tmp_path: Path) -> None:
     write_csv(tmp_path / "calm.csv", columns(2000))
-    with pytest.raises(LogError, match="none of 1"):
+    with pytest.raises(LogError, match=r"none of 1"):
         find_drive(tmp_path)
 
 
@@ -112,5 +112,5 @@ def test_the_option_goes_before_the_environment(tmp_path: Path, monkeypatch: pyt
     assert choose_log(a, tmp_path).name == "a"
     assert choose_log(None, tmp_path).name == "b"
     monkeypatch.setenv("CELLKEEPER_DATA", str(tmp_path / "gone"))
-    with pytest.raises(LogError, match="CELLKEEPER_DATA names .*gone"):
+    with pytest.raises(LogError, match=r"CELLKEEPER_DATA names .*gone"):
         choose_log(None, tmp_path)

@@ -9,7 +9,7 @@ from cloud.twin.cell import load_cell
 from cloud.twin.pack import CLOSED, SensorError, Sensors
 from hil.inject import Injection
 from hil.logs import Log
-from hil.plant import Cursor, Plant, PlantConfig, make_plant
+from hil.plant import Cursor, ModelSource, Plant, PlantConfig, make_plant
 
 EXACT = Sensors(SensorError(), SensorError(), SensorError(), SensorError())
 
@@ -60,7 +60,8 @@ def test_reference_and_current_agree() -> None:
     made.gates = CLOSED
     before = made.soc
     moved_ah = sum(float(made.advance(20).current_ma.sum()) for _ in range(2000)) * 0.005 / 3600 / 1000
-    mean_capacity_ah = 1 / (1 / made.source.pack.model.capacity_ah).mean()  # type: ignore[attr-defined]
+    assert isinstance(made.source, ModelSource)
+    mean_capacity_ah = 1 / float((1 / made.source.pack.model.capacity_ah).mean())
     assert made.soc - before == pytest.approx(moved_ah / mean_capacity_ah, abs=2e-5)
 
 
@@ -69,16 +70,19 @@ def test_a_gap_in_the_log_takes_its_time() -> None:
     cursor = Cursor(log, 3599)
     assert cursor.span(100_000) == 61 * 200
     cursor.pass_by(61 * 200)
-    assert cursor.row == 3600 and cursor.span(500) == 200
+    assert cursor.row == 3600
+    assert cursor.span(500) == 200
     while not cursor.finished:
         cursor.pass_by(cursor.span(10_000))
-    assert cursor.current_a == 0.0 and cursor.span(77) == 77
+    assert cursor.current_a == 0.0
+    assert cursor.span(77) == 77
 
 
 def test_replayed_cells_mean_the_log() -> None:
     made = plant("replay", start_soc=0.6)
     made.gates = CLOSED
-    log, row = made_log(), made.source.cursor.row  # type: ignore[union-attr]
+    assert made.source.cursor is not None
+    log, row = made_log(), made.source.cursor.row
     readings = made.advance(4)
     assert readings.cell_mv.mean() == pytest.approx(1000 * log.voltage_v[row], abs=0.5)
     assert np.ptp(readings.cell_mv) > 2
@@ -105,7 +109,8 @@ def test_faults_of_readings() -> None:
     stuck.alter(readings)
     Injection("set", "cell_mv", 4, index=1, value=4300).alter(readings)
     Injection("offset", "current_ma", 6, 7, value=-500).alter(readings)
-    assert readings.cell_mv[1, 1] == 4300 and readings.cell_mv[0, 1] != 4300
+    assert readings.cell_mv[1, 1] == 4300
+    assert readings.cell_mv[0, 1] != 4300
     assert readings.current_ma.tolist() == [0, 0, 0, 0, 0, 0, -500, 0]
     held = int(readings.cell_mv[1, 2])
     made.gates = CLOSED

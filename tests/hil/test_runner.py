@@ -48,7 +48,8 @@ def test_trips_come_in_time_and_equal_those_on_cpython(name: str, target: str, d
 @pytest.mark.parametrize("source", ["model", "replay"])
 def test_a_drive_from_an_unknown_start_keeps_its_charge(source: str, drive_log: Log) -> None:
     outcome = run("drive_cycle", "unix", drive_log, source=source, start_soc=0.55, duration_s=300, expect=[])
-    assert outcome.trips == [] and outcome.error == ""
+    assert outcome.trips == []
+    assert outcome.error == ""
     assert soc_errors(outcome.record, 5.0).mean() < 3.0
     assert (outcome.record.frames()["state"][-100:] == 3).all()
 
@@ -79,11 +80,15 @@ def test_reports_say_what_happened(drive_log: Log, tmp_path: Path) -> None:
     good = run("cell_over_voltage", "unix", drive_log)
     bad = run("cell_over_voltage", "unix", drive_log, mutate={"cell_ov_mv": 4290})
     page = write_reports([good, bad], tmp_path).read_text()
-    assert "<svg" in page and "FAIL" in page and "cell_over_voltage" in page and good.sha256 in page
-    suites = ET.parse(tmp_path / "junit.xml").getroot()
+    assert "<svg" in page
+    assert "FAIL" in page
+    assert "cell_over_voltage" in page
+    assert good.sha256 in page
+    suites = ET.parse(tmp_path / "junit.xml").getroot()  # noqa: S314  our own file
     assert [suite.get("failures") for suite in suites] == ["0", "2"]
     rows = json.loads((tmp_path / "results.json").read_text())
-    assert rows[0]["passed"] and not rows[1]["passed"]
+    assert rows[0]["passed"]
+    assert not rows[1]["passed"]
     assert rows[0]["trips"][0]["reaction_ms"] == 25
 
 
@@ -109,7 +114,8 @@ def test_a_board_that_dies_is_reported_and_leaves_nothing(drive_log: Log, tmp_pa
     (firmware / "main.py").write_text("raise SystemExit('no such luck')\n")
     scenario: Scenario = find_scenario("cell_over_voltage")
     outcome = run_scenario(scenario, drive_log, RunOptions("cpython", firmware=firmware))
-    assert "ended with status 1" in outcome.error and "no such luck" in outcome.error
+    assert "ended with status 1" in outcome.error
+    assert "no such luck" in outcome.error
     assert not outcome.passed
 
 
@@ -149,5 +155,5 @@ def test_a_missing_emulator_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(TargetError, match="apt-get install qemu-system-arm"):
         make_target("mps2_an500", setup_of(), lockstep=True)
-    with pytest.raises(TargetError, match="renode.io"):
+    with pytest.raises(TargetError, match=r"renode\.io"):
         make_target("mps2_an500", setup_of(), lockstep=True, emulator="renode")

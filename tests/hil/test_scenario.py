@@ -52,7 +52,8 @@ def test_shipped_scenarios_load(name: str) -> None:
 def test_what_is_wrong_is_named(tmp_path: Path, change: dict[str, Any], says: str) -> None:
     with pytest.raises(ScenarioError) as caught:
         load(tmp_path, **change)
-    assert says in str(caught.value) and "x.yaml" in str(caught.value)
+    assert says in str(caught.value)
+    assert "x.yaml" in str(caught.value)
 
 
 def test_files_that_are_no_scenarios(tmp_path: Path) -> None:

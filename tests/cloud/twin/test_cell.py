@@ -76,7 +76,8 @@ def test_a_rested_cell_stands_at_its_ocv_and_its_ambient() -> None:
     model.rest(20_000, 10.0)
     assert model.terminal_v()[0] == pytest.approx(cell.ocv(model.soc)[0], abs=1e-6)
     assert model.terminal_v()[0] > loaded_v
-    assert pytest.approx(model.temperature_c[0], abs=1e-3) == 10.0 and warm_c > 12.0
+    assert pytest.approx(model.temperature_c[0], abs=1e-3) == 10.0
+    assert warm_c > 12.0
 
 
 def test_cold_cells_have_more_resistance_and_heat_comes_from_current() -> None:

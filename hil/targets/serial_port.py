@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import serial
 
 from hil.targets.base import TargetError
@@ -21,7 +23,7 @@ class SerialTarget:
         if lockstep:
             raise TargetError("serial: a real board runs free, not in lock-step; use --clock free")
         self._port = port
-        self._serial: serial.SerialBase | None = None
+        self._serial: Any | None = None
 
     def start(self) -> None:
         """See Target."""
@@ -32,7 +34,7 @@ class SerialTarget:
                 f"serial: cannot open {self._port}: {error}; is the board plugged in?"
             ) from error
 
-    def _open(self) -> serial.SerialBase:
+    def _open(self) -> Any:
         if self._serial is None:
             raise TargetError("serial: not started")
         return self._serial

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 
 from cloud.errors import InvalidError
 
+_LATEST_MS = 253_402_300_799_999
+
 
 def now_ms() -> int:
     """UTC now, ms since 1970."""
@@ -13,7 +15,9 @@ def now_ms() -> int:
 
 def parse_ms(text: str, name: str) -> int:
     """ms since 1970 from an integer of ms or ISO 8601 with a time zone. Raises InvalidError naming `name`."""
-    if text.lstrip("-").isdecimal():
+    if text.isascii() and text.isdecimal():
+        if int(text) > _LATEST_MS:
+            raise InvalidError(f"{name} is {text} ms, which is after the year 9999")
         return int(text)
     try:
         # a plus in a query string that nobody escaped arrives as a blank

@@ -66,7 +66,7 @@ class CloudProcess:
         while True:
             try:
                 self._child.require_alive()
-                if self._client.get("/api/health").json().get("status") == "ok":
+                if self._client.get("/health").json().get("status") == "ok":
                     return
             except TargetError as error:
                 raise CloudError(str(error)) from error

@@ -39,6 +39,8 @@ from hil.targets.qemu import missing
 TENANT = "local"
 CELL = "lg_hg2"
 _DRAIN_S = 30.0
+_SWITCH_S = 0.0005
+"""Python hands over to the rig's thread within this time: its ticks come every 5 ms."""
 _SOC_RANGE = (0.95, 0.30)
 
 
@@ -96,21 +98,25 @@ class Demo:
         self._thread: threading.Thread | None = None
 
     def start(self, targets: list[str], folder: Path) -> None:
-        """Cloud first, then the boards."""
+        """Cloud and packs first, then the boards, which must get their frames from the first moment on."""
         with self.console.status("starting the cloud"):
             self.cloud.start()
-        running: list[FreeBoard] = []  # a board that has said hello must get its frames at once
-        self._thread = threading.Thread(target=run_free, args=(running, self._stop), name="rig", daemon=True)
-        self._thread.start()
         starts = np.linspace(*_SOC_RANGE, len(targets)).round(3).tolist()
         for number, (target, soc) in enumerate(zip(targets, starts, strict=True), 1):
-            with self.console.status(f"starting board {number} of {len(targets)} on {target}"):
-                pack = make_pack(number, target, soc, self.log, self.cloud.broker, folder)
-                self.packs.append(pack)
+            with self.console.status(
+                f"driving pack {number} of {len(targets)} down to {soc:.0%}, parking it"
+            ):
+                self.packs.append(make_pack(number, target, soc, self.log, self.cloud.broker, folder))
+        running: list[FreeBoard] = []
+        sys.setswitchinterval(_SWITCH_S)
+        self._thread = threading.Thread(target=run_free, args=(running, self._stop), name="rig", daemon=True)
+        self._thread.start()
+        for pack in self.packs:
+            with self.console.status(f"starting {pack.name} on {pack.target}"):
                 pack.board.session.board.start()
                 pack.board.session.hello()
                 running.append(pack.board)
-            self.console.print(f"{pack.name}: {target}, parked at {soc:.0%}")
+            self.console.print(f"{pack.name}: {pack.target}, parked at {pack.soc_start:.0%}")
 
     def second(self) -> None:
         """Once a second: tell the cloud the reference SoC. A cloud that is down misses it."""

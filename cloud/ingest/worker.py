@@ -22,10 +22,14 @@ from cloud.db import Database
 from cloud.errors import StartError
 from cloud.ingest import decode, store
 from cloud.ingest.decode import LEAVES, DecodeError, Samples
-from cloud.ingest.service import Ack, AckKey, Change, Ingest, Message, Outcome, ack_payload
+from cloud.ingest.schemas import Ack, AckKey, Change, Message, Outcome, ack_payload
+from cloud.ingest.service import Ingest
 from cloud.settings import Settings
 
 log = logging.getLogger(__name__)
+# aiomqtt says every single time that its queue is full; we count, and say it once a batch
+_QUIET = logging.getLogger(f"{__name__}.mqtt")
+_QUIET.setLevel(logging.ERROR)
 _RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -70,6 +74,8 @@ class Counters:
     conflicts: int = 0
     poison: int = 0
     acks: int = 0
+    discarded: int = 0
+    """Messages for which there was no place; their packs send them again."""
 
     def add(self, outcome: Outcome) -> None:
         """Count a committed batch."""
@@ -124,6 +130,13 @@ class Worker:
             await asyncio.sleep(wait_s)
 
     async def _session(self) -> None:
+        counters = self.counters
+
+        class Inbox(asyncio.Queue[aiomqtt.Message]):
+            def put_nowait(self, item: aiomqtt.Message) -> None:
+                counters.discarded += self.full()
+                super().put_nowait(item)
+
         client = aiomqtt.Client(
             self._broker.host,
             self._broker.port,
@@ -132,7 +145,9 @@ class Worker:
             identifier=f"cellkeeper-ingest-{secrets.token_hex(4)}",
             clean_session=True,
             keepalive=10,
+            queue_type=Inbox,
             max_queued_incoming_messages=self._settings.queue_messages,
+            logger=_QUIET,
         )
         async with client:
             await self._db.write(store.all_offline)
@@ -172,8 +187,12 @@ class Worker:
 
     async def _consume(self) -> None:
         while True:
+            discarded = self.counters.discarded
             batch = await self._gather()
             outcome = await self._commit(batch)
+            if self.counters.discarded > discarded:
+                lost = self.counters.discarded - discarded
+                log.warning("%d messages came faster than the store takes them; packs will send again", lost)
             self.counters.add(outcome)
             self._acks.update(_merge(self._acks, outcome.acks))
             if any(ack.urgent for ack in outcome.acks.values()):

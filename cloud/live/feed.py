@@ -7,7 +7,7 @@ from bms.tables.signals import CELLS, EVT, TELE
 
 from cloud.alerts.service import describe
 from cloud.db import Database
-from cloud.ingest.service import Change, boot_text
+from cloud.ingest.schemas import Change, boot_text
 from cloud.live.service import Event, Hub
 from cloud.packs import service as packs
 from cloud.telemetry import columns
@@ -20,7 +20,7 @@ def sample_events(change: Change) -> list[Event]:
     """One event a sample: pack_id, key, time and the stream's columns; events also say what they mean."""
     events: list[Event] = []
     rows = columns.COLUMNS[change.kind]
-    for seq, sample in enumerate(change.samples, change.first_seq):
+    for seq, sample in change.samples:
         data: dict[str, Any] = {
             "pack_id": change.pack,
             "boot_id": boot_text(change.boot_id),

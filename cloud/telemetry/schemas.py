@@ -21,7 +21,7 @@ class SampleBase(BaseModel):
 def _field(row: Signal) -> Any:
     scalar = int if row.per_unit == 1 else float
     kind: Any = list[scalar] if row.array else scalar
-    return kind | None, Field(None, description=row.doc, json_schema_extra={"unit": row.unit})
+    return kind | None, Field(default=None, description=row.doc, json_schema_extra={"unit": row.unit})
 
 
 def _model(name: str, stream: str) -> type[SampleBase]:

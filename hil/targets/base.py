@@ -8,6 +8,7 @@ import os
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,7 @@ from bms.memory.layout import IDENTITY
 ROOT = Path(__file__).resolve().parents[2]
 _START_S = 20.0
 _STOP_S = 3.0
-_SEND_S = 20.0
+_HUNG_S = 20.0
 _MOST_WAITING = 4096
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG = 1
@@ -67,8 +68,8 @@ class Target(Protocol):
         """Send without ever waiting, as a serial line does: what does not fit is lost."""
         ...
 
-    def recv(self, timeout_s: float) -> bytes:
-        """What has come, waiting at most so long for the first byte; b"" when nothing came."""
+    def recv(self, timeout_s: float, at_least: int = 1) -> bytes:
+        """What has come, waiting at most so long for `at_least` bytes; or what has come by then."""
         ...
 
     def stop(self) -> None:
@@ -181,7 +182,8 @@ class SocketTarget:
                         f"{self.name}: did not connect in {_START_S:.0f} s: {self.child.tail()}"
                     )
             self._sock, _ = server.accept()
-            self._sock.settimeout(_SEND_S)
+            for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
+                self._sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", int(_HUNG_S), 0))
 
     @property
     def log(self) -> Path:
@@ -198,9 +200,9 @@ class SocketTarget:
             raise TargetError(f"{self.name}: not started")
         try:
             self._sock.sendall(data)
-        except TimeoutError as error:
+        except BlockingIOError as error:
             raise TargetError(
-                f"{self.name}: hung: takes no bytes for {_SEND_S:.0f} s: {self.console_tail()}"
+                f"{self.name}: hung: takes no bytes for {_HUNG_S:.0f} s: {self.console_tail()}"
             ) from error
         except OSError as error:
             raise TargetError(
@@ -222,14 +224,17 @@ class SocketTarget:
             ) from error
         self._cut = data[sent:]
 
-    def recv(self, timeout_s: float) -> bytes:
+    def recv(self, timeout_s: float, at_least: int = 1) -> bytes:
         """See Target."""
         if self._sock is None:
             raise TargetError(f"{self.name}: not started")
         if not select.select([self._sock], [], [], timeout_s)[0]:
             return b""
         try:
-            data = self._sock.recv(65536)
+            # An emulated UART sends byte by byte: the kernel gathers them, so that Python wakes up once.
+            data = self._sock.recv(at_least, socket.MSG_WAITALL) if at_least > 1 else self._sock.recv(65536)
+        except BlockingIOError:
+            return b""
         except OSError:
             data = b""
         if not data:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import mmap
 from pathlib import Path
 
-from boards.tools import emulator
+from boards.tools import emulator, mpy
+from boards.tools.mpy import FIRMWARE
 from hil.targets.base import BoardSetup, SocketTarget, TargetError
 
 missing = emulator.missing
@@ -34,7 +35,9 @@ class QemuTarget(SocketTarget):
         """See Target."""
         afe = self.folder / "afe"
         nvm = self.nvm(emulator.NVM_BYTES)
-        line = emulator.DMA_LINE if self._lockstep else b"\xff" * 4
+        if self.setup.firmware != FIRMWARE:
+            self._deploy(nvm)
+        line = emulator.DMA_LINE if self._lockstep else emulator.NOT_GIVEN
         emulator.poke(nvm, emulator.FACTORY_LINE, line)
         if self._lockstep:
             self._window = DmaWindow(nvm)
@@ -51,6 +54,14 @@ class QemuTarget(SocketTarget):
         )
         self.launch(command, {}, afe)
 
+    def _deploy(self, nvm: Path) -> None:
+        """Put another firmware onto the board's file system, where it wins over the frozen one."""
+        out = self.folder / "firmware"
+        mpy.build_mpy("mps2_an500", out, compiler=emulator.MPY_CROSS, firmware=self.setup.firmware)
+        with emulator.ReplBoard(self.folder, image=self._image, nvm=nvm) as board:
+            board.put_tree(out / "device" / "lib", "/lib")
+        emulator.poke(nvm, emulator.FACTORY_START, emulator.NOT_GIVEN)
+
     def send(self, data: bytes) -> None:
         """See Target."""
         if self._window is None:
@@ -59,10 +70,12 @@ class QemuTarget(SocketTarget):
             self._window.put(data)
             super().send(b"\0")
 
-    def recv(self, timeout_s: float) -> bytes:
+    def recv(self, timeout_s: float, at_least: int = 1) -> bytes:
         """See Target."""
-        data = super().recv(timeout_s)
-        return data if self._window is None else self._window.take()
+        if self._window is None:
+            return super().recv(timeout_s, at_least)
+        super().recv(timeout_s)  # each byte says that there is news in the window
+        return self._window.take()
 
     def stop(self) -> None:
         """See Target."""

@@ -50,12 +50,12 @@ class SerialTarget:
         if line.out_waiting < 4096:
             self.send(data)
 
-    def recv(self, timeout_s: float) -> bytes:
+    def recv(self, timeout_s: float, at_least: int = 1) -> bytes:
         """See Target."""
         line = self._open()
         try:
             line.timeout = timeout_s
-            first = line.read(1)
+            first = line.read(at_least)
             return first + line.read(line.in_waiting) if first else b""
         except serial.SerialException as error:
             raise TargetError(f"serial: {self._port} failed: {error}") from error

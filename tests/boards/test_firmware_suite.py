@@ -39,7 +39,7 @@ def test_unix(module: str) -> None:
 def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[emulator.ReplBoard]:
     """An emulated board with the tests on its file system, compiled for it."""
     folder = tmp_path_factory.mktemp("suite")
-    cross = emulator.ROOT / "build" / "mpy-cross" / "mpy-cross"
+    cross = emulator.MPY_CROSS
     with emulator.ReplBoard(folder) as running:
         running.exec("pass")
         for name in {*HELPERS, *MODULES}:

@@ -199,7 +199,7 @@ class Edge:
         self.acks.append(ack)
         if ack[signals.BOOT_ID] != self.boot_id:
             return
-        stream = STREAMS[ack[signals.STREAM]]
+        stream: str = STREAMS[int(ack[signals.STREAM])]
         gaps = [range(first, last + 1) for first, last in ack[signals.GAPS]]
         for seq in list(self.held[stream]):
             if seq < ack[signals.UPTO] and not any(seq in gap for gap in gaps):

@@ -1,5 +1,6 @@
 """Faults as they come and go."""
 
+from tests.cloud import edge
 from tests.cloud.conftest import Cloud
 from tests.cloud.edge import Edge, running
 
@@ -57,8 +58,6 @@ async def test_a_fault_that_the_table_does_not_have_keeps_its_number(cloud: Clou
 
 async def test_active_faults_are_named_in_the_list_of_packs(cloud: Cloud) -> None:
     async with running(Edge(cloud.mqtt_port)) as pack:
-        from tests.cloud import edge
-
         await pack.record("tele", [edge.tele(5, faults=[3, 7])])
         await pack.settled()
         faults = (await cloud.get("/api/packs"))["packs"][0]["faults"]

@@ -1,7 +1,16 @@
 """Device time to UTC."""
 
-from cloud.ingest import clock
+from pathlib import Path
+
+import cbor2
+from bms.tables.signals import TELE, topic
+
+from cloud.db import Database
+from cloud.ingest import clock, decode
 from cloud.ingest.clock import ARRIVAL, PLACED, Clock
+from cloud.ingest.schemas import Message
+from cloud.ingest.service import Ingest
+from tests.cloud import edge
 
 NOW = 1_800_000_000_000
 
@@ -53,3 +62,25 @@ def test_a_boot_that_was_live_is_not_placed() -> None:
     live = Clock(NOW, ARRIVAL)
     assert clock.place(live, 0, 5000, NOW - 1, NOW + 1, NOW) is live
     assert clock.observe(Clock(0, PLACED), 0, None, None, NOW) == live
+
+
+def test_a_clock_that_runs_fast_does_not_rewrite_the_boot_with_every_message(tmp_path: Path) -> None:
+    where = topic("t", "s", "p", TELE)
+    db, ingest = Database(tmp_path / "store.sqlite3"), Ingest(16)
+    offsets: list[int] = []
+    try:
+        for seq in range(256):
+            # a second of device time in a millisecond of ours: every message improves the offset
+            payload = cbor2.dumps(edge.message(1, seq, [edge.tele(seq * 1000)], seq * 1000))
+            body = decode.decode(TELE, payload)
+            message = Message(where, payload, NOW + seq, False, decode.address(where), body)
+            db.write_now(ingest.commit, [message])
+            with db.reader() as reader:
+                offsets.append(reader.execute("SELECT offset_ms FROM boots").fetchone()[0])
+        with db.reader() as reader:
+            wrong = "SELECT count(*) FROM tele WHERE time_utc_ms - device_ms != (SELECT offset_ms FROM boots)"
+            assert reader.execute(wrong).fetchone()[0] == 0
+    finally:
+        db.close()
+    assert offsets[-1] < offsets[0]
+    assert len(set(offsets)) <= 32

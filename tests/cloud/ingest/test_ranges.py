@@ -1,6 +1,6 @@
 """Ranges against a plain set."""
 
-import itertools
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,7 +28,7 @@ def test_ranges_are_a_set(spans: list[tuple[int, int]]) -> None:
     assert {seq for first, last in ranges for seq in range(first, last + 1)} == plain
     assert [seq in ranges for seq in range(70)] == [seq in plain for seq in range(70)]
     listed = list(ranges)
-    assert all(before[1] + 1 < after[0] for before, after in itertools.pairwise(listed))
+    assert all(before[1] + 1 < after[0] for before, after in pairwise(listed))
     assert ranges.upto == max(plain, default=-1) + 1
     assert covered(ranges.gaps()) == set(range(ranges.upto)) - plain
 

@@ -1,10 +1,12 @@
 """History, reference SoC and their bad input."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from bms.tables.signals import TELE
 
+from cloud.clock import iso
 from cloud.telemetry.service import interpolate
 from tests.cloud import edge
 from tests.cloud.conftest import Cloud
@@ -34,10 +36,7 @@ async def test_columns_of_equal_length_in_order(cloud: Cloud) -> None:
     columns = answer["columns"]
     assert columns["soc"] == [0.0, 0.0001, 0.0002, 0.0003, 0.0004]
     assert columns["faults"] == [[], [3], [], [3], []]
-    steps = [
-        after - before
-        for before, after in zip(columns["time_utc_ms"], columns["time_utc_ms"][1:], strict=False)
-    ]
+    steps = [after - before for before, after in pairwise(columns["time_utc_ms"])]
     assert steps == [1000] * 4
     assert answer["bucket_ms"] == 0
     assert answer["points"] == 5
@@ -59,8 +58,6 @@ async def test_a_span_in_iso_and_in_ms(cloud: Cloud) -> None:
     times = (await cloud.get(PATH, fields="soc"))["columns"]["time_utc_ms"]
     answer = await cloud.get(PATH, fields="soc", to=times[5], **{"from": times[2]})
     assert answer["columns"]["time_utc_ms"] == times[2:5]
-    from cloud.clock import iso
-
     answer = await cloud.get(PATH, fields="soc", to=iso(times[5]), **{"from": iso(times[2])})
     assert answer["columns"]["time_utc_ms"] == times[2:5]
 
@@ -75,7 +72,9 @@ async def test_a_span_in_iso_and_in_ms(cloud: Cloud) -> None:
         ({"points": "2001"}, "query.points"),
         ({"hours": "0"}, "query.hours"),
         ({"hours": "nan"}, "query.hours"),
-        ({"from": "9" * 60}, "from"),
+        ({"to": "9" * 60}, "after the year 9999"),
+        ({"to": "9" * 65}, "query.to"),
+        ({"from": "²"}, "from is '²'"),
     ],
 )
 async def test_bad_input_is_named(cloud: Cloud, params: dict[str, str], reason: str) -> None:

@@ -1,0 +1,65 @@
+"""The rig's scenarios on every target: the same verdicts, the same trips, the same ACTUATE bytes."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from hil.logs import Log, choose_log, find_drive
+from hil.runner import Outcome, RunOptions, run_scenario
+from hil.scenario import find_scenario, scenarios
+
+TARGETS = ("cpython", "unix", "mps2_an500")
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Log:
+    """Measured where CELLKEEPER_DATA is set, else simulated."""
+    return choose_log(None, tmp_path_factory.mktemp("state"))
+
+
+@pytest.fixture(scope="module")
+def outcomes(log: Log):
+    """Runs a scenario on a target, once."""
+
+    @cache
+    def outcome(name: str, target: str) -> Outcome:
+        return run_scenario(find_scenario(name), log, RunOptions(target=target))
+
+    return outcome
+
+
+@pytest.mark.parametrize("name", scenarios())
+def test_a_scenario_passes_alike_on_every_target(name: str, outcomes) -> None:
+    for target in TARGETS:
+        outcome = outcomes(name, target)
+        assert outcome.passed, f"{target}: {outcome.error or outcome.checks}"
+    first, *others = (outcomes(name, target) for target in TARGETS)
+    for other in others:
+        assert other.trips == first.trips
+        assert other.sha256 == first.sha256, f"{other.target} sent other ACTUATE bytes than {first.target}"
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_mutated_limit_fails(target: str, log: Log) -> None:
+    scenario = find_scenario("cell_over_voltage")
+    mutant = scenario.model_copy(update={"mutate": {"cell_ov_mv": 4300}})
+    outcome = run_scenario(mutant, log, RunOptions(target=target))
+    assert not outcome.error
+    assert not outcome.passed
+
+
+@pytest.mark.timeout(1500)
+def test_a_whole_measured_drive_cycle_on_the_cortex_m7(data: Path) -> None:
+    """The log's own voltages, from full to empty, in lock-step: no fault, SoC within 3 points on average."""
+    log = find_drive(data, short=True)
+    scenario = find_scenario("drive_cycle").model_copy(
+        update={"source": "replay", "duration_s": "log", "start_soc": 1.0, "rest_s": 0.0}
+    )
+    expect = [entry for entry in scenario.expect if entry.soc_error_points or entry.no_faults]
+    scenario = scenario.model_copy(update={"expect": expect})
+    outcome = run_scenario(scenario, log, RunOptions(target="mps2_an500"))
+    assert outcome.passed, outcome.error or outcome.checks
+    assert len(outcome.record.frames()) > 0.98 * 200 * log.time_s[-1]

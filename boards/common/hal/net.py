@@ -53,7 +53,7 @@ class Settings:
             raise NetworkError("%s is not JSON: %s" % (path, error))
         if not isinstance(found, dict):
             raise NetworkError("%s: it must be an object with wifi and broker" % path)
-        table: "dict[str, object]" = found
+        table: "dict[str, object]" = found  # pyright: ignore[reportUnknownVariableType]  isinstance leaves members open
         self.ssid: "str | None" = None
         self.password: "str | None" = None
         wifi = _section(table, "wifi")
@@ -78,7 +78,7 @@ def _section(table: "dict[str, object]", name: str) -> "dict[str, object] | None
     found = table.get(name)
     if not isinstance(found, dict):
         return None
-    section: "dict[str, object]" = found
+    section: "dict[str, object]" = found  # pyright: ignore[reportUnknownVariableType]  isinstance leaves members open
     return section
 
 

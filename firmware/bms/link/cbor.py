@@ -96,12 +96,12 @@ class Encoder:
         elif isinstance(item, (bytes, bytearray)):
             self.bytes(item)
         elif isinstance(item, (list, tuple)):
-            entries: "list[object] | tuple[object, ...]" = item
+            entries: "list[object] | tuple[object, ...]" = item  # pyright: ignore[reportUnknownVariableType]  isinstance leaves members open
             self.array(len(entries))
             for entry in entries:
                 self.value(entry)
         elif isinstance(item, dict):
-            table: "dict[object, object]" = item
+            table: "dict[object, object]" = item  # pyright: ignore[reportUnknownVariableType]  isinstance leaves members open
             self.map(len(table))
             for key in table:
                 self.value(key)

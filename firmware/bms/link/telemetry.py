@@ -305,7 +305,7 @@ class Telemetry:
         if not isinstance(found, dict):
             self.bad_acks += 1
             return
-        body: "dict[object, object]" = found
+        body: "dict[object, object]" = found  # pyright: ignore[reportUnknownVariableType]  isinstance leaves members open
         if body.get(signals.BOOT_ID) != self.boot_id:
             self.foreign_acks += 1
             return
@@ -330,12 +330,12 @@ class Telemetry:
 def _pairs(found: object) -> "list[list[int]] | None":
     if not isinstance(found, list):
         return None
-    entries: "list[object]" = found
+    entries: "list[object]" = found  # pyright: ignore[reportUnknownVariableType]  isinstance leaves members open
     for entry in entries:
         if not isinstance(entry, list):
             return None
-        pair: "list[object]" = entry
+        pair: "list[object]" = entry  # pyright: ignore[reportUnknownVariableType]  isinstance leaves members open
         if len(pair) != 2 or type(pair[0]) is not int or type(pair[1]) is not int:
             return None
-    pairs: "list[list[int]]" = found
+    pairs: "list[list[int]]" = found  # pyright: ignore[reportUnknownVariableType]  isinstance leaves members open
     return pairs

@@ -103,5 +103,5 @@ def load(nvm: "Nvm") -> Identity:
     found = cbor.decode(bytes(body[:n]))
     if not isinstance(found, dict):
         raise IdentityError("identity: not a map")
-    fields: "dict[str, object]" = found
+    fields: "dict[str, object]" = found  # pyright: ignore[reportUnknownVariableType]  isinstance leaves members open
     return Identity(fields)

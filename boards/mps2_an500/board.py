@@ -10,6 +10,10 @@ import os
 
 from bms.link.afe_serial import SerialAfe
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 class Link:
     """Byte stream to the broker: the emulator joins UART2 to the broker's port. A UART has no hang-up."""
@@ -127,7 +131,7 @@ class Board:
             value = (value ^ value << 5) & 0xFFFF_FFFF
         return value
 
-    def start_safety_timer(self, callback, period_ms: int) -> None:
+    def start_safety_timer(self, callback: "Callable[[int], None]", period_ms: int) -> None:
         """Call `callback(0)` each period_ms: in interrupt context where the image was built so."""
         self.clock.start()
         mps2.safety_timer(callback, period_ms)

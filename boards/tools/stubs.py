@@ -22,6 +22,34 @@ _MENDS = (
     ),
     # an ESP32 without Ethernet has an empty LAN class, which hides the documented one
     ("network.pyi", r"^class LAN:\n(    @overload\n)", r"class _NoLAN:\n\1"),
+    # an ESP32 has no Unix-domain sockets, the unix port has
+    ("socket.pyi", r"^AF_INET: Final", r"AF_UNIX: Final[int] = 1\nAF_INET: Final"),
+    # a UART takes the number of bytes to write, as every stream does
+    (
+        "machine.pyi",
+        r"def write\(self, buf: AnyReadableBuf, /\)(?=.*\n.*\n *Write the buffer of bytes to the bus)",
+        "def write(self, buf: AnyReadableBuf, nbytes: int = ..., /)",
+    ),
+    # the rest are types that were left open
+    ("_mpy_shed/buffer_mp.pyi", r"^(AnyReadableBuf: .* )array \|", r"\1array[Any] |"),
+    ("_mpy_shed/buffer_mp.pyi", r"^(AnyWritableBuf: .* )array \|", r"\1array[Any] |"),
+    (
+        "_mpy_shed/buffer_mp.pyi",
+        r"^from array import array$",
+        "from array import array\nfrom typing import Any",
+    ),
+    ("select.pyi", r"def register\(self, obj, ", "def register(self, obj: object, "),
+    ("select.pyi", r"(def poll\(self, timeout=-1, /\)) -> List:", r"\1 -> List[tuple[Any, int]]:"),
+    ("esp32.pyi", r"(def find\(.*\)) -> List:", r"\1 -> List[Partition]:"),
+    ("network.pyi", r"(def ifconfig\(.*\)) -> Tuple:", r"\1 -> tuple[str, str, str, str]:"),
+    (
+        "hashlib.pyi",
+        r"(class sha256[^#]*?)\n    def digest\(.*\n    def update\(.*",
+        r"\1\n    def digest(self) -> bytes: ...\n    def update(self, data: bytes, /) -> None: ...",
+    ),
+    ("vfs.pyi", r"def ioctl\(self, op: int, arg\)", "def ioctl(self, op: int, arg: int)"),
+    ("stdlib/os/__init__.pyi", r"^def mkdir\(path\) -> Incomplete:", "def mkdir(path: str) -> None:"),
+    ("stdlib/os/__init__.pyi", r"^def remove\(path\)", "def remove(path: str)"),
 )
 
 

@@ -17,14 +17,27 @@ import time
 from bms.link.afe_serial import SerialAfe
 from bms.sample import TICK_MS
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 MICROPYTHON = sys.implementation.name == "micropython"
 
 SECTOR = 4096
 PAGE = 256
 
 
-def _now_ms() -> int:
-    return time.ticks_ms() if MICROPYTHON else time.monotonic_ns() // 1_000_000
+if MICROPYTHON:
+    _BEGAN = time.ticks_ms()
+
+    def _now_ms() -> int:
+        return time.ticks_diff(time.ticks_ms(), _BEGAN)
+else:
+
+    def _now_ms() -> int:
+        # CPython's alone, so the stubs do not know it
+        ns = time.monotonic_ns()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
+        return ns // 1_000_000  # pyright: ignore[reportUnknownVariableType]
 
 
 def _setting(name: str) -> str:
@@ -130,6 +143,8 @@ class Link:
 
     def readinto(self, buf: bytearray) -> int:
         """Bytes read into the start of buf, 0 when none wait, -1 when the broker hung up."""
+        if self._file is None:
+            return -1
         try:
             n = self._file.readinto(buf)
         except OSError:
@@ -138,6 +153,8 @@ class Link:
 
     def write(self, buf: bytearray, n: int) -> int:
         """Bytes of buf[:n] taken, 0 when the line is full, -1 when the broker hung up."""
+        if self._file is None:
+            return -1
         try:
             return self._file.write(memoryview(buf)[:n]) or 0
         except OSError:
@@ -258,7 +275,7 @@ class Board:
         self.clock = Clock(self.afe)
         self.watchdog = Watchdog()
         self.machine = _machine()
-        self._callback = None
+        self._callback: "Callable[[int], None] | None" = None
         self._period_ms = 0
         self._due_ms = 0
 
@@ -267,7 +284,7 @@ class Board:
         with open("/dev/urandom", "rb") as source:
             return struct.unpack("<I", source.read(4))[0]
 
-    def start_safety_timer(self, callback, period_ms: int) -> None:
+    def start_safety_timer(self, callback: "Callable[[int], None]", period_ms: int) -> None:
         """Call `callback(0)` each period_ms, from `idle`; in lock-step once a frame."""
         self._callback = callback
         self._period_ms = period_ms

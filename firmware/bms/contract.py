@@ -86,7 +86,10 @@ class Link(Protocol):
 class Nvm(Protocol):
     """Non-volatile memory with NOR rules: erase 4 KiB to 0xFF, program up to 256 B, bits 1 -> 0 only."""
 
-    size: int
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        ...
 
     def read(self, addr: int, buf: bytearray, /) -> None:
         """Fill buf from addr on."""
@@ -128,23 +131,40 @@ class Watchdog(Protocol):
 class SafetyParts(Protocol):
     """The part of a board that the safety tick needs."""
 
-    afe: Afe
-    gate: Gate
-    clock: Clock
+    @property
+    def afe(self) -> Afe: ...
+
+    @property
+    def gate(self) -> Gate: ...
+
+    @property
+    def clock(self) -> Clock: ...
 
 
-class Board(Protocol):
+class Board(SafetyParts, Protocol):
     """A board: the only place that names chips and pins."""
 
-    name: str
-    safety_timer: str
-    machine: str
-    afe: Afe
-    gate: Gate
-    link: Link
-    nvm: Nvm
-    clock: Clock
-    watchdog: Watchdog
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def safety_timer(self) -> str:
+        """When the tick runs: "hard" (in interrupt context) or "scheduled" (between two bytecodes)."""
+        ...
+
+    @property
+    def machine(self) -> str:
+        """What it runs on, for people."""
+        ...
+
+    @property
+    def link(self) -> Link: ...
+
+    @property
+    def nvm(self) -> Nvm: ...
+
+    @property
+    def watchdog(self) -> Watchdog: ...
 
     def random_u32(self) -> int:
         """32 random bits."""

@@ -46,29 +46,40 @@ class Settings:
         path = root + "network.json"
         try:
             with open(path) as file:
-                table: "Any" = json.load(file)
+                found: object = json.load(file)
         except OSError:
             raise NetworkError("%s is missing; boards/README.md shows one" % path)
         except ValueError as error:
             raise NetworkError("%s is not JSON: %s" % (path, error))
-        if not isinstance(table, dict):
+        if not isinstance(found, dict):
             raise NetworkError("%s: it must be an object with wifi and broker" % path)
+        table: "dict[str, object]" = found  # pyright: ignore[reportUnknownVariableType]  isinstance leaves members open
         self.ssid: "str | None" = None
         self.password: "str | None" = None
-        wifi = table.get("wifi")
-        if isinstance(wifi, dict):
+        wifi = _section(table, "wifi")
+        if wifi is not None:
             self.ssid = _text(wifi, "wifi", "ssid", path)
             self.password = _text(wifi, "wifi", "password", path)
-        broker = table.get("broker")
-        if not isinstance(broker, dict):
+        broker = _section(table, "broker")
+        if broker is None:
             raise NetworkError("%s: there is no broker section" % path)
         self.host = _text(broker, "broker", "host", path)
-        self.tls = broker.get("tls", True)
-        self.port = broker.get("port", 8883 if self.tls else 1883)
-        if not isinstance(self.tls, bool):
-            raise NetworkError("%s: broker.tls is %r, it must be true or false" % (path, self.tls))
-        if not isinstance(self.port, int) or not 1 <= self.port <= 65535:
-            raise NetworkError("%s: broker.port is %r, it must be 1..65535" % (path, self.port))
+        tls = broker.get("tls", True)
+        if not isinstance(tls, bool):
+            raise NetworkError("%s: broker.tls is %r, it must be true or false" % (path, tls))
+        port = broker.get("port", 8883 if tls else 1883)
+        if not isinstance(port, int) or not 1 <= port <= 65535:
+            raise NetworkError("%s: broker.port is %r, it must be 1..65535" % (path, port))
+        self.tls = tls
+        self.port = port
+
+
+def _section(table: "dict[str, object]", name: str) -> "dict[str, object] | None":
+    found = table.get(name)
+    if not isinstance(found, dict):
+        return None
+    section: "dict[str, object]" = found  # pyright: ignore[reportUnknownVariableType]  isinstance leaves members open
+    return section
 
 
 def _file(path: str) -> "bytes | None":

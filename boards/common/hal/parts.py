@@ -64,11 +64,11 @@ class AfeStream:
             return 0
         # never ask for more than is there: some ports then wait for a character time
         n = min(waiting, len(buf))
-        return self._uart.readinto(buf, n) or 0  # pyright: ignore[reportCallIssue]  the stub forgets n
+        return self._uart.readinto(buf, n) or 0
 
     def write(self, buf: bytearray, n: int) -> int:
         """Write buf[:n]; returns how much was taken."""
-        return self._uart.write(buf, n) or 0  # pyright: ignore[reportCallIssue]  the stub forgets n
+        return self._uart.write(buf, n) or 0
 
     def wait_frame(self) -> bool:
         """Lock-step asks the clock to stand still, which real hardware cannot do."""

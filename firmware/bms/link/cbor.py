@@ -96,14 +96,16 @@ class Encoder:
         elif isinstance(item, (bytes, bytearray)):
             self.bytes(item)
         elif isinstance(item, (list, tuple)):
-            self.array(len(item))
-            for entry in item:
+            entries: "list[object] | tuple[object, ...]" = item  # pyright: ignore[reportUnknownVariableType]  isinstance leaves members open
+            self.array(len(entries))
+            for entry in entries:
                 self.value(entry)
         elif isinstance(item, dict):
-            self.map(len(item))
-            for key in item:
+            table: "dict[object, object]" = item  # pyright: ignore[reportUnknownVariableType]  isinstance leaves members open
+            self.map(len(table))
+            for key in table:
                 self.value(key)
-                self.value(item[key])
+                self.value(table[key])
         else:
             raise TypeError("CBOR: cannot encode %s" % type(item).__name__)
 

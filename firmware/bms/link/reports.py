@@ -36,7 +36,7 @@ class Reports:
         self._faults = array("b", [0] * len(FAULTS))
         self._to_go = _PERIODS
         mqtt = telemetry.client(board.link, who, boot_id, board.random_u32)
-        birth = {
+        birth: "dict[int, object]" = {
             signals.SCHEMA_ID: signals.SCHEMA,
             signals.FIRMWARE: VERSION,
             signals.PARAMS_HASH: params_hash,

@@ -299,23 +299,24 @@ class Telemetry:
 
     def _on_ack(self, payload: memoryview) -> None:
         try:
-            body = cbor.decode(payload)
+            found = cbor.decode(payload)
         except (cbor.DecodeError, MemoryError):
-            body = None
-        if not isinstance(body, dict):
+            found = None
+        if not isinstance(found, dict):
             self.bad_acks += 1
             return
+        body: "dict[object, object]" = found  # pyright: ignore[reportUnknownVariableType]  isinstance leaves members open
         if body.get(signals.BOOT_ID) != self.boot_id:
             self.foreign_acks += 1
             return
         index = body.get(signals.STREAM)
         upto = body.get(signals.UPTO)
-        gaps = body.get(signals.GAPS, [])
+        gaps = _pairs(body.get(signals.GAPS, []))
         if (
             type(index) is not int
             or not 0 <= index < len(self._streams)
             or type(upto) is not int
-            or not _is_pairs(gaps)
+            or gaps is None
             or not self._streams[index].box.ack(upto, gaps, self._now_ms)
         ):
             self.bad_acks += 1
@@ -326,10 +327,15 @@ class Telemetry:
             self._resting = False
 
 
-def _is_pairs(gaps: object) -> bool:
-    if not isinstance(gaps, list):
-        return False
-    for gap in gaps:
-        if not isinstance(gap, list) or len(gap) != 2 or type(gap[0]) is not int or type(gap[1]) is not int:
-            return False
-    return True
+def _pairs(found: object) -> "list[list[int]] | None":
+    if not isinstance(found, list):
+        return None
+    entries: "list[object]" = found  # pyright: ignore[reportUnknownVariableType]  isinstance leaves members open
+    for entry in entries:
+        if not isinstance(entry, list):
+            return None
+        pair: "list[object]" = entry  # pyright: ignore[reportUnknownVariableType]  isinstance leaves members open
+        if len(pair) != 2 or type(pair[0]) is not int or type(pair[1]) is not int:
+            return None
+    pairs: "list[list[int]]" = found  # pyright: ignore[reportUnknownVariableType]  isinstance leaves members open
+    return pairs

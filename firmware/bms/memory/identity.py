@@ -15,14 +15,9 @@ if TYPE_CHECKING:
 
 _MAGIC = b"CKID"
 _MAX = 512
-_TEXT = ("tenant", "site", "pack")
-_NUMBERS = (
-    ("chemistry", 0, len(CHEMISTRIES) - 1),
-    ("series", 1, 96),
-    ("temps", 1, 32),
-    ("capacity_mah", 100, 1_000_000),
-)
-_OPTIONAL = ("user", "password")
+_FIELDS = (
+    "tenant", "site", "pack", "chemistry", "series", "temps", "capacity_mah", "user", "password",
+)  # fmt: skip
 
 
 class IdentityError(ValueError):
@@ -33,48 +28,51 @@ class Identity:
     """tenant, site, pack (text), chemistry (index), series, temps, capacity_mah, user, password (or None)."""
 
     def __init__(self, fields: "dict[str, object]") -> None:
-        _check(fields)
-        self.tenant = fields["tenant"]
-        self.site = fields["site"]
-        self.pack = fields["pack"]
-        self.chemistry = fields["chemistry"]
-        self.series = fields["series"]
-        self.temps = fields["temps"]
-        self.capacity_mah = fields["capacity_mah"]
-        self.user = fields.get("user")
-        self.password = fields.get("password")
+        self.tenant = _text(fields, "tenant")
+        self.site = _text(fields, "site")
+        self.pack = _text(fields, "pack")
+        self.chemistry = _number(fields, "chemistry", 0, len(CHEMISTRIES) - 1)
+        self.series = _number(fields, "series", 1, 96)
+        self.temps = _number(fields, "temps", 1, 32)
+        self.capacity_mah = _number(fields, "capacity_mah", 100, 1_000_000)
+        self.user = _optional(fields, "user")
+        self.password = _optional(fields, "password")
+        for name in fields:
+            if name not in _FIELDS:
+                raise IdentityError("identity: unknown field %r" % (name,))
 
     def topic(self, leaf: str) -> bytes:
         """The MQTT topic of the pack's leaf."""
         return topic(self.tenant, self.site, self.pack, leaf).encode()
 
 
-def _check(fields: "dict[str, object]") -> None:
-    for name in _TEXT:
-        value = fields.get(name)
-        if not isinstance(value, str) or not 1 <= len(value) <= 40:
-            raise IdentityError("identity: %s is %r, it must be text of 1 to 40 characters" % (name, value))
-        for character in value:
-            if character in "/+#" or ord(character) < 33:
-                raise IdentityError(
-                    "identity: %s %r holds %r, not allowed in a topic" % (name, value, character)
-                )
-    for name, low, high in _NUMBERS:
-        value = fields.get(name)
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise IdentityError("identity: %s is %r, it must be %d..%d" % (name, value, low, high))
-    for name in _OPTIONAL:
-        value = fields.get(name)
-        if value is not None and not isinstance(value, str):
-            raise IdentityError("identity: %s must be text" % name)
-    for name in fields:
-        if name not in _TEXT and name not in _OPTIONAL and name not in [row[0] for row in _NUMBERS]:
-            raise IdentityError("identity: unknown field %r" % (name,))
+def _text(fields: "dict[str, object]", name: str) -> str:
+    value = fields.get(name)
+    if not isinstance(value, str) or not 1 <= len(value) <= 40:
+        raise IdentityError("identity: %s is %r, it must be text of 1 to 40 characters" % (name, value))
+    for character in value:
+        if character in "/+#" or ord(character) < 33:
+            raise IdentityError("identity: %s %r holds %r, not allowed in a topic" % (name, value, character))
+    return value
+
+
+def _number(fields: "dict[str, object]", name: str, low: int, high: int) -> int:
+    value = fields.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise IdentityError("identity: %s is %r, it must be %d..%d" % (name, value, low, high))
+    return value
+
+
+def _optional(fields: "dict[str, object]", name: str) -> "str | None":
+    value = fields.get(name)
+    if value is not None and not isinstance(value, str):
+        raise IdentityError("identity: %s must be text" % name)
+    return value
 
 
 def image(fields: "dict[str, object]") -> bytes:
     """The bytes to write at NVM offset IDENTITY. Raises IdentityError when a field is missing or wrong."""
-    _check(fields)
+    Identity(fields)  # checks them
     body = cbor.encode(fields, _MAX)
     crc = crc16(body, len(body))
     n = len(body)
@@ -102,7 +100,8 @@ def load(nvm: "Nvm") -> Identity:
     nvm.read(IDENTITY + 6, body)
     if crc16(body, n) != body[n] | body[n + 1] << 8:
         raise IdentityError("identity: bad CRC in NVM; provision the board again")
-    fields = cbor.decode(bytes(body[:n]))
-    if not isinstance(fields, dict):
+    found = cbor.decode(bytes(body[:n]))
+    if not isinstance(found, dict):
         raise IdentityError("identity: not a map")
+    fields: "dict[str, object]" = found  # pyright: ignore[reportUnknownVariableType]  isinstance leaves members open
     return Identity(fields)

@@ -24,7 +24,26 @@ from cloud.settings import Settings
 
 log = logging.getLogger(__name__)
 _SHUTDOWN_S = 3.0
+_FIRST_BYTE_S = 30.0
+_CONNECT = b"\x10"
 _INGEST_USER = "cellkeeper-ingest"
+
+
+async def _starts_with_connect(reader: asyncio.StreamReader) -> bool:
+    """Whether the peer's first packet is a CONNECT; the byte looked at is put back.
+
+    A device on a serial line does not see that its connection was renewed: it goes on in mid-stream. amqtt
+    would read that as a CONNECT with strings of any length and wait for their ends, swallowing the true
+    CONNECT. Hung up on at once, the line is renewed again, until the device has noticed.
+    """
+    with contextlib.suppress(TimeoutError, asyncio.IncompleteReadError, OSError):
+        async with asyncio.timeout(_FIRST_BYTE_S):
+            first = await reader.readexactly(1)
+        if first == _CONNECT:
+            reader._buffer[:0] = first  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
+            return True
+        log.info("a connection that did not begin with CONNECT was closed")
+    return False
 
 
 class _Broker(Broker):
@@ -41,7 +60,8 @@ class _Broker(Broker):
         assert task is not None  # noqa: S101
         self._open[task] = writer
         try:
-            await super().stream_connected(reader, writer, listener_name)
+            if await _starts_with_connect(reader):
+                await super().stream_connected(reader, writer, listener_name)
         finally:
             del self._open[task]
             writer.close()

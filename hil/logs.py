@@ -56,14 +56,14 @@ class Log:
 
 def _columns(path: Path) -> list[str]:
     if path.suffix == ".parquet":
-        return list(pyarrow.parquet.read_schema(path).names)
+        return list(pyarrow.parquet.read_schema(path).names)  # pyright: ignore[reportUnknownMemberType]  open in its stubs
     with path.open(encoding="utf-8", errors="replace") as file:
         return [name.strip().strip('"') for name in file.readline().split(",")]
 
 
 def _table(path: Path) -> pa.Table:
     if path.suffix == ".parquet":
-        return pyarrow.parquet.read_table(path)
+        return pyarrow.parquet.read_table(path)  # pyright: ignore[reportUnknownMemberType]  open in its stubs
     if path.suffix == ".csv":
         return pyarrow.csv.read_csv(path)
     raise LogError(f"{path}: a log is a .csv or .parquet file, not {path.suffix or 'without a suffix'!r}")

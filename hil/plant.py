@@ -86,8 +86,12 @@ class Source(Protocol):
     """A string of cells at the front end; `contactors.gates` is the board's command."""
 
     contactors: Contactors
-    cursor: Cursor | None
     capacity_ah: float
+
+    @property
+    def cursor(self) -> Cursor | None:
+        """Place in the log that drives it."""
+        ...
 
     @property
     def soc(self) -> float:

@@ -7,7 +7,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +118,7 @@ def run_scenario(
     with tempfile.TemporaryDirectory(prefix="ck-mut-") as scratch:
         if scenario.mutate:
             folder = mutated_firmware(Path(scratch), scenario.mutate, options.firmware)
-            options = RunOptions(**{**options.__dict__, "firmware": folder})
+            options = replace(options, firmware=folder)
         return _run(scenario, log, options, progress)
 
 

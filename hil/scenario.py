@@ -90,7 +90,10 @@ class Expect(BaseModel):
     driven_s: Annotated[float, Field(gt=0)] | None = None
     by_s: Annotated[float, Field(ge=0)] = 0.0
 
-    _known = field_validator("trip")(lambda name: name if name is None else _fault_name(name))
+    @field_validator("trip")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        return None if name is None else _fault_name(name)
 
     @model_validator(mode="after")
     def _one(self) -> Expect:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -51,7 +53,8 @@ def simulated_log(state_dir: Path) -> Log:
         sys.stderr.write("no measured log: simulating a drive cycle with PyBaMM once (some seconds)\n")
         state_dir.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
-        pyarrow.parquet.write_table(pa.table(_simulate()), partial)
+        table = pa.table(_simulate())  # pyright: ignore[reportUnknownMemberType]  open in its stubs
+        pyarrow.parquet.write_table(table, partial)  # pyright: ignore[reportUnknownMemberType]  open in its stubs
         partial.rename(path)
     log = read_log(path)
     return Log(
@@ -62,7 +65,7 @@ def simulated_log(state_dir: Path) -> Log:
 
 def _simulate() -> dict[str, Array]:
     try:
-        import pybamm
+        pybamm: Any = importlib.import_module("pybamm")  # an extra, and without types
     except ImportError as error:
         raise LogError(_HINT) from error
     model = pybamm.lithium_ion.SPMe({"thermal": "lumped"})

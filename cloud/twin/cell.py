@@ -58,12 +58,12 @@ class CellFile:
     def ocv(self, soc: Array | float) -> Array:
         """Open-circuit voltage at `soc`, any shape; continued with the end slopes beyond 0..1."""
         s, v = self._ocv_table
-        return np.interp(soc, s, v)
+        return np.asarray(np.interp(soc, s, v))
 
     def soc_of_ocv(self, voltage_v: Array | float) -> Array:
         """SoC at which the cell rests at `voltage_v`."""
         s, v = self._ocv_table
-        return np.interp(voltage_v, v, s)
+        return np.asarray(np.interp(voltage_v, v, s))
 
     @property
     def _ocv_table(self) -> tuple[Array, Array]:
@@ -104,9 +104,10 @@ def load_cell(name: str | Path) -> CellFile:
 
 def _checked(path: Path, raw: dict[str, Any]) -> CellFile:
     try:
-        values = {**raw, **{key: np.asarray(raw[key], dtype=np.float64) for key in _ARRAYS}}
+        values: dict[str, Any] = {**raw, **{key: np.asarray(raw[key], dtype=np.float64) for key in _ARRAYS}}
         a0, a1, a2 = (float(k) for k in raw["activation_k"])
-        cell = CellFile(**{**values, "activation_k": (a0, a1, a2)})
+        values["activation_k"] = (a0, a1, a2)
+        cell = CellFile(**values)
     except KeyError as error:
         raise CellFileError(f"{path}: field {error.args[0]!r} is missing") from error
     except (TypeError, ValueError, IndexError) as error:

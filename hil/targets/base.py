@@ -25,7 +25,7 @@ _START_S = 20.0
 _STOP_S = 3.0
 _HUNG_S = 20.0
 _MOST_WAITING = 4096
-_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+_LIBC: ctypes.CDLL | None = ctypes.CDLL(None) if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG = 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Log:
 
 
 @pytest.fixture(scope="module")
-def outcomes(log: Log):
+def outcomes(log: Log) -> Callable[[str, str], Outcome]:
     """Runs a scenario on a target, once."""
 
     @cache
@@ -32,7 +33,7 @@ def outcomes(log: Log):
 
 
 @pytest.mark.parametrize("name", scenarios())
-def test_a_scenario_passes_alike_on_every_target(name: str, outcomes) -> None:
+def test_a_scenario_passes_alike_on_every_target(name: str, outcomes: Callable[[str, str], Outcome]) -> None:
     for target in TARGETS:
         outcome = outcomes(name, target)
         assert outcome.passed, f"{target}: {outcome.error or outcome.checks}"

@@ -7,7 +7,6 @@ import json
 import signal
 import sys
 import tempfile
-import threading
 import time
 import webbrowser
 from collections.abc import Callable, Generator
@@ -27,7 +26,7 @@ from cloud.twin.cell import load_cell
 from hil.cli import state_dir as rig_state_dir
 from hil.cloud_process import CloudError, CloudProcess
 from hil.demo_result import Counts, count, fault_names, soc_mae_points
-from hil.free import FreeBoard, run_free
+from hil.free import FreeBoard, FreeLoop
 from hil.logs import Log, LogError, choose_log
 from hil.plant import PlantConfig, make_plant
 from hil.runner import board_identity
@@ -94,8 +93,7 @@ class Demo:
         self.console = console
         self.packs: list[DemoPack] = []
         self.began_ms = time.time_ns() // 1_000_000
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self.loop = FreeLoop()
 
     def start(self, targets: list[str], folder: Path) -> None:
         """Cloud and packs first, then the boards, which must get their frames from the first moment on."""
@@ -107,15 +105,13 @@ class Demo:
                 f"driving pack {number} of {len(targets)} down to {soc:.0%}, parking it"
             ):
                 self.packs.append(make_pack(number, target, soc, self.log, self.cloud.broker, folder))
-        running: list[FreeBoard] = []
         sys.setswitchinterval(_SWITCH_S)
-        self._thread = threading.Thread(target=run_free, args=(running, self._stop), name="rig", daemon=True)
-        self._thread.start()
+        self.loop.start()
         for pack in self.packs:
             with self.console.status(f"starting {pack.name} on {pack.target}"):
                 pack.board.session.board.start()
                 pack.board.session.hello()
-                running.append(pack.board)
+                self.loop.boards.append(pack.board)
             self.console.print(f"{pack.name}: {pack.target}, parked at {pack.soc_start:.0%}")
 
     def second(self) -> None:
@@ -170,7 +166,7 @@ class Demo:
             rows.append(row)
         total = {key: sum(row[key] for row in rows) for key in ("sent", "stored", "lost", "duplicated")}
         data = {"log": self.log.name, "source": self.log.source, "simulated": self.log.simulated}
-        return {"boards": rows, **total, "data": data}
+        return {"boards": rows, **total, "data": data, "rig_late_ms": round(self.loop.worst_late_ms, 1)}
 
     def table(self) -> Table:
         """The boards now."""
@@ -191,9 +187,7 @@ class Demo:
 
     def stop(self) -> None:
         """End everything that was started."""
-        self._stop.set()
-        if self._thread:
-            self._thread.join(5.0)
+        self.loop.stop()
         for pack in self.packs:
             pack.stop()
         self.cloud.stop()

@@ -6,16 +6,20 @@ known, `soc` (0..1). Positive current charges. Steps need not be constant: a row
 
 from __future__ import annotations
 
+import importlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
 
 from cloud.twin.cell import Array, CellFile, cell_names, load_cell
+
+# Loaded so that the type checker takes them as Any: pyarrow carries no types.
+pa: Any = importlib.import_module("pyarrow")
+pa_csv: Any = importlib.import_module("pyarrow.csv")
+pa_parquet: Any = importlib.import_module("pyarrow.parquet")
 
 COLUMNS = ("time_s", "current_a", "voltage_v", "temperature_c")
 _PLAUSIBLE = {
@@ -56,16 +60,16 @@ class Log:
 
 def _columns(path: Path) -> list[str]:
     if path.suffix == ".parquet":
-        return list(pyarrow.parquet.read_schema(path).names)  # pyright: ignore[reportUnknownMemberType]  open in its stubs
+        return list(pa_parquet.read_schema(path).names)
     with path.open(encoding="utf-8", errors="replace") as file:
         return [name.strip().strip('"') for name in file.readline().split(",")]
 
 
-def _table(path: Path) -> pa.Table:
+def _table(path: Path) -> Any:
     if path.suffix == ".parquet":
-        return pyarrow.parquet.read_table(path)  # pyright: ignore[reportUnknownMemberType]  open in its stubs
+        return pa_parquet.read_table(path)
     if path.suffix == ".csv":
-        return pyarrow.csv.read_csv(path)
+        return pa_csv.read_csv(path)
     raise LogError(f"{path}: a log is a .csv or .parquet file, not {path.suffix or 'without a suffix'!r}")
 
 
@@ -97,7 +101,7 @@ def read_log(path: Path) -> Log:
     return Log(path.stem, str(path), *(data[name] for name in COLUMNS), soc=data.get("soc"))
 
 
-def _column(path: Path, table: pa.Table, name: str) -> Array:
+def _column(path: Path, table: Any, name: str) -> Array:
     try:
         values = np.asarray(table[name].cast(pa.float64()).to_numpy(), dtype=np.float64)
     except pa.ArrowException as error:
@@ -118,7 +122,7 @@ def _drive_like(log: Log) -> bool:
     swing = float(np.abs(log.current_a).max())
     restless = float((np.abs(np.diff(log.current_a)) > 0.05 * swing).mean())
     both_ways = log.current_a.max() > 0.1 * swing and log.current_a.min() < -0.5 * swing
-    return restless > 0.1 and bool(both_ways) and log.soc[0] > 0.9 and log.soc[-1] < 0.33
+    return restless > 0.04 and bool(both_ways) and log.soc[0] > 0.9 and log.soc[-1] < 0.33
 
 
 def _distance_from_room(log: Log) -> int:

@@ -90,7 +90,7 @@ class Source(Protocol):
 
     @property
     def cursor(self) -> Cursor | None:
-        """Place in the log that drives it."""
+        """Where in the log it is; None without a drive."""
         ...
 
     @property

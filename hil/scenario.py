@@ -23,12 +23,6 @@ class ScenarioError(ValueError):
     """A scenario that cannot be run; the message names the file, the field and what would be right."""
 
 
-def _fault_name(name: str) -> str:
-    if name not in FAULT_ROWS:
-        raise ValueError(f"fault {name!r} is no row of the fault table: {', '.join(FAULT_ROWS)}")
-    return name
-
-
 class Inject(BaseModel):
     """One fault at `at_s` (for `for_s`; else to the end).
 
@@ -57,6 +51,9 @@ class Inject(BaseModel):
         if (self.kind in FRAME_FAULTS) != (self.target in faults.GROUPS):
             what = "group of frames" if self.kind in FRAME_FAULTS else "signal"
             raise ValueError(f"kind {self.kind!r} acts on a {what}, not on {self.target!r}")
+        if self.target == "fast" and self.kind != "bad_quality":
+            # a tick in lock-step ends with its FAST frame: without one the board would wait for ever
+            raise ValueError(f"kind {self.kind!r} cannot act on 'fast' in lock-step; use bad_quality")
         return self
 
     def injection(self, chemistry: int) -> Injection:
@@ -93,7 +90,9 @@ class Expect(BaseModel):
     @field_validator("trip")
     @classmethod
     def _known(cls, name: str | None) -> str | None:
-        return None if name is None else _fault_name(name)
+        if name is not None and name not in FAULT_ROWS:
+            raise ValueError(f"fault {name!r} is no row of the fault table: {', '.join(FAULT_ROWS)}")
+        return name
 
     @model_validator(mode="after")
     def _one(self) -> Expect:

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet
 
 from cloud.twin.cell import Array
-from hil.logs import Log, LogError, read_log
+from hil.logs import Log, LogError, pa, pa_parquet, read_log
 
 NAME = "simulated-chen2020"
 _CAPACITY_AH = 5.0
@@ -53,8 +51,7 @@ def simulated_log(state_dir: Path) -> Log:
         sys.stderr.write("no measured log: simulating a drive cycle with PyBaMM once (some seconds)\n")
         state_dir.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
-        table = pa.table(_simulate())  # pyright: ignore[reportUnknownMemberType]  open in its stubs
-        pyarrow.parquet.write_table(table, partial)  # pyright: ignore[reportUnknownMemberType]  open in its stubs
+        pa_parquet.write_table(pa.table(_simulate()), partial)
         partial.rename(path)
     log = read_log(path)
     return Log(
@@ -65,7 +62,7 @@ def simulated_log(state_dir: Path) -> Log:
 
 def _simulate() -> dict[str, Array]:
     try:
-        pybamm: Any = importlib.import_module("pybamm")  # an extra, and without types
+        pybamm: Any = importlib.import_module("pybamm")
     except ImportError as error:
         raise LogError(_HINT) from error
     model = pybamm.lithium_ion.SPMe({"thermal": "lumped"})

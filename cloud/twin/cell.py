@@ -108,6 +108,7 @@ def _checked(path: Path, raw: dict[str, Any]) -> CellFile:
         a0, a1, a2 = (float(k) for k in raw["activation_k"])
         values["activation_k"] = (a0, a1, a2)
         cell = CellFile(**values)
+        positive = {key: float(getattr(cell, key)) for key in _POSITIVE}
     except KeyError as error:
         raise CellFileError(f"{path}: field {error.args[0]!r} is missing") from error
     except (TypeError, ValueError, IndexError) as error:
@@ -122,9 +123,9 @@ def _checked(path: Path, raw: dict[str, Any]) -> CellFile:
                 raise CellFileError(f"{path}: {table} has {values_of.size} values, {grid} has {soc.size}")
             if not (values_of >= 0).all():
                 raise CellFileError(f"{path}: {table} must not be negative")
-    for key in _POSITIVE:
-        if not getattr(cell, key) > 0:
-            raise CellFileError(f"{path}: {key} is {getattr(cell, key)}, must be above 0")
+    for key, value in positive.items():
+        if not value > 0:
+            raise CellFileError(f"{path}: {key} is {value}, must be above 0")
     return cell
 
 
@@ -184,8 +185,8 @@ class CellModel:
         v1 = goal1 + (self.v1_v - goal1) * fall1
         v2 = goal2 + (self.v2_v - goal2) * fall2
         voltage_v = cell.ocv(soc) + current_a * r0 + v1 + v2
-        self._warm(current_a, t[-1, 0], ambient_c, (r0, r1, r2))
         self.soc, self.v1_v, self.v2_v = soc[-1], v1[-1], v2[-1]
+        self._warm(current_a, t[-1, 0], ambient_c, (r0, r1, r2))
         return voltage_v
 
     def _warm(
@@ -193,6 +194,7 @@ class CellModel:
     ) -> None:
         cell = self.cell
         tiny = 1e-9  # ohm: a pair without resistance has no loss either
+        # losses of the pairs as they are at the step's end: right for short steps, and for a long rest, too
         heat_w = current_a**2 * r[0] + self.v1_v**2 / (r[1] + tiny) + self.v2_v**2 / (r[2] + tiny)
         goal_c = ambient_c + heat_w * cell.thermal_resistance_k_w
         fall = np.exp(-span_s / (cell.heat_capacity_j_k * cell.thermal_resistance_k_w))

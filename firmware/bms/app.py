@@ -6,7 +6,7 @@ from bms import VERSION
 from bms.estimate.coulomb import CoulombCounter
 from bms.link.reports import Reports
 from bms.memory import boots, identity
-from bms.safety.kernel import Kernel
+from bms.safety.kernel import TICKS_MASK, Kernel
 from bms.sample import TICK_MS, Command, Estimate, Sample, Snapshot
 from bms.tables import params
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 PERIOD_TICKS = 20
 """Estimators run every 100 ms."""
+POLL_TICKS = 4
+"""The broker link is looked at every 20 ms."""
 WATCHDOG_MS = 1000
 
 
@@ -35,6 +37,7 @@ class App:
         self.kernel = Kernel(board, sample, Command(), self.snapshot, self.estimate, limits, PERIOD_TICKS)
         self.kernel.contactor.wanted = True
         self.estimator = CoulombCounter(who.capacity_mah, who.chemistry)
+        self._polled_at = 0
         boot_id = boot << 32 | board.random_u32()
         gc.collect()
         self.reports = Reports(board, who, boot_id, params.fingerprint(limits), self.kernel)
@@ -77,4 +80,7 @@ class App:
             self.reports.step(self.snapshot, self.estimate)
             kernel.task_due = False
             self.board.watchdog.feed()
-        self.reports.poll()
+        tick = kernel.tick_n()
+        if tick - self._polled_at & TICKS_MASK >= POLL_TICKS:
+            self._polled_at = tick
+            self.reports.poll()

@@ -15,7 +15,7 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from bms.memory import identity
 from bms.memory.layout import IDENTITY
@@ -25,7 +25,7 @@ _START_S = 20.0
 _STOP_S = 3.0
 _HUNG_S = 20.0
 _MOST_WAITING = 4096
-_LIBC: ctypes.CDLL | None = ctypes.CDLL(None) if sys.platform == "linux" else None
+_LIBC: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG = 1
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 
 import pytest
 
-from hil.logs import Log, choose_log, find_drive
+from hil.logs import Log, choose_log
 from hil.runner import Outcome, RunOptions, run_scenario
 from hil.scenario import find_scenario, scenarios
 
@@ -50,17 +49,3 @@ def test_a_mutated_limit_fails(target: str, log: Log) -> None:
     outcome = run_scenario(mutant, log, RunOptions(target=target))
     assert not outcome.error
     assert not outcome.passed
-
-
-@pytest.mark.timeout(1500)
-def test_a_whole_measured_drive_cycle_on_the_cortex_m7(data: Path) -> None:
-    """The log's own voltages, from full to empty, in lock-step: no fault, SoC within 3 points on average."""
-    log = find_drive(data, short=True)
-    scenario = find_scenario("drive_cycle").model_copy(
-        update={"source": "replay", "duration_s": "log", "start_soc": 1.0, "rest_s": 0.0}
-    )
-    expect = [entry for entry in scenario.expect if entry.soc_error_points or entry.no_faults]
-    scenario = scenario.model_copy(update={"expect": expect})
-    outcome = run_scenario(scenario, log, RunOptions(target="mps2_an500"))
-    assert outcome.passed, outcome.error or outcome.checks
-    assert len(outcome.record.frames()) > 0.98 * 200 * log.time_s[-1]

@@ -47,17 +47,17 @@ MODE_LOCKSTEP = 1
 _POLY = 0x1021
 
 
-def _crc_nibbles() -> "array[int]":
-    table = array("H", [0] * 16)
-    for nibble in range(16):
-        crc = nibble << 12
-        for _ in range(4):
+def _crc_bytes() -> "array[int]":
+    table = array("H", bytes(512))
+    for byte in range(256):
+        crc = byte << 8
+        for _ in range(8):
             crc = (crc << 1) ^ _POLY if crc & 0x8000 else crc << 1
-        table[nibble] = crc & 0xFFFF
+        table[byte] = crc & 0xFFFF
     return table
 
 
-_TABLE = _crc_nibbles()
+_TABLE = _crc_bytes()
 
 
 @micropython.viper
@@ -65,9 +65,7 @@ def _crc16(buf: ptr8, n: int, table: ptr16) -> int:
     crc = 0xFFFF
     i = 0
     while i < n:
-        b = buf[i]
-        crc = ((crc << 4) & 0xFFFF) ^ table[(crc >> 12) ^ (b >> 4)]
-        crc = ((crc << 4) & 0xFFFF) ^ table[(crc >> 12) ^ (b & 15)]
+        crc = ((crc << 8) & 0xFFFF) ^ table[(crc >> 8) ^ buf[i]]
         i += 1
     return crc
 

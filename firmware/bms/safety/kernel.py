@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from bms.contract import SafetyParts
     from bms.sample import Command, Estimate, Sample, Snapshot
 
-_TICKS_MASK = 0x3FFF_FFFF
+TICKS_MASK = 0x3FFF_FFFF
+"""The tick counter wraps inside a small int of a 32-bit MicroPython."""
 
 
 class Kernel:
@@ -79,9 +80,13 @@ class Kernel:
         self._gate.set(command.gates)
         self._afe.write(command, self._ms_low, self._ms_high)
 
+    def tick_n(self) -> int:
+        """How many ticks there have been, modulo TICKS_MASK + 1."""
+        return self._command.tick
+
     @micropython.native
     def _advance(self, elapsed_ms: int) -> None:
-        self._command.tick = (self._command.tick + 1) & _TICKS_MASK
+        self._command.tick = (self._command.tick + 1) & TICKS_MASK
         low = self._ms_low + elapsed_ms
         self._ms_low = low & 0xFFFF
         self._ms_high = (self._ms_high + (low >> 16)) & 0xFFFF

@@ -95,7 +95,11 @@ class Monitor:
         self._group(CELLS, sample.cells_seq, sample, elapsed_ms, tick)
         self._group(TEMPS, sample.temps_seq, sample, elapsed_ms, tick)
         for i in self._age_rows:
-            self._evaluate(i, self.age_ms[FAULTS[i].group], sample, tick)
+            age_ms = self.age_ms[FAULTS[i].group]
+            if age_ms > self._limit[i] or self.active[i >> 3] & 1 << (
+                i & 7
+            ):  # else there is nothing to decide
+                self._evaluate(i, age_ms, sample, tick)
 
     @micropython.native
     def _group(self, group: int, seq: int, sample: "Sample", elapsed_ms: int, tick: int) -> None:

@@ -74,13 +74,14 @@ bench: .venv/ready build/mps2_an500/firmware.elf ## measure; writes build/bench.
 	@make/need qemu-system-arm:qemu-system-arm mosquitto:mosquitto
 	@$(RUN) bench $(ARGS)
 
-build/stubs/ready: boards/tools/stubs.py .venv/ready
+build/stubs/ready: boards/tools/stubs.py $(wildcard boards/typings/*.pyi) .venv/ready
 	@echo "fetching MicroPython's type stubs"
 	@.venv/bin/python -m boards.tools.stubs && touch $@
 
 lint: .venv/ready build/stubs/ready cloud/dashboard/node_modules/ready ## ruff, pyright (strict, firmware included), tsc
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
-	@.venv/bin/pyright --warnings && .venv/bin/pyright --warnings -p pyrightconfig.firmware.json
+	@.venv/bin/pyright --warnings && .venv/bin/pyright --warnings -p tests/firmware && \
+	    .venv/bin/pyright --warnings -p pyrightconfig.firmware.json
 	@make/node npm run --silent check
 
 docs: .venv/ready ## generate docs/ from the tables

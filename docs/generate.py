@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import bms  # noqa: F401  installs the stand-ins that the tables need on CPython
 from bms.tables import faults, params, signals
 
 HERE = Path(__file__).parent

@@ -30,7 +30,7 @@ def python_files(room: str) -> list[Path]:
 class RunTimeOnly(ast.NodeTransformer):
     """Drops what only type checkers read."""
 
-    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:  # noqa: N802  ast's name
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
         self.generic_visit(node)
         return node.orelse if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING" else node
 

@@ -91,9 +91,10 @@ def parse(name: str, table: Mapping[str, Any]) -> BoardFile:
         raise BoardError(
             f"{where}: safety_timer is {table['safety_timer']!r}, it must be {' or '.join(TIMERS)}"
         )
-    flash, budgets = table.get("flash"), table.get("budgets")
-    if not isinstance(flash, dict) or not isinstance(budgets, dict):
+    if not isinstance(table.get("flash"), dict) or not isinstance(table.get("budgets"), dict):
         raise BoardError(f"{where}: it needs the tables [flash] and [budgets]")
+    flash: dict[str, Any] = table["flash"]
+    budgets: dict[str, Any] = table["budgets"]
     if flash.get("method") not in METHODS:
         raise BoardError(
             f"{where}: flash.method is {flash.get('method')!r}, it must be one of {', '.join(METHODS)}"

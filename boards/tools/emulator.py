@@ -8,10 +8,10 @@ import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self, cast
 
-from mpremote.transport import TransportError
-from mpremote.transport_serial import SerialTransport
+from mpremote.transport import TransportError  # pyright: ignore[reportMissingTypeStubs]  it has none
+from mpremote.transport_serial import SerialTransport  # pyright: ignore[reportMissingTypeStubs]  it has none
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = ROOT / "build" / "mps2_an500" / "firmware.elf"
@@ -88,6 +88,14 @@ class EmulatorError(RuntimeError):
     """The emulator did not start or its board did not answer; says what it last said."""
 
 
+class _Console(Protocol):
+    """What we use of mpremote's SerialTransport."""
+
+    def enter_raw_repl(self, soft_reset: bool) -> None: ...
+    def exec_raw(self, command: str, timeout: float) -> tuple[bytes, bytes]: ...
+    def close(self) -> None: ...
+
+
 class ReplBoard:
     """An emulated board that waits at its prompt; `exec` runs code there and gives back what it printed.
 
@@ -118,7 +126,7 @@ class ReplBoard:
                 stdout=log,
                 stderr=log,
             )
-        self._transport: SerialTransport | None = None
+        self._transport: _Console | None = None
         self._await_console()
 
     def __enter__(self) -> Self:
@@ -142,9 +150,9 @@ class ReplBoard:
                     raise EmulatorError(f"no console: {self._log.read_text()[-200:]}") from error
                 time.sleep(0.02)
 
-    def _connect(self) -> SerialTransport:
+    def _connect(self) -> _Console:
         if self._transport is None:
-            self._transport = SerialTransport(f"socket://127.0.0.1:{self.port}")
+            self._transport = cast(_Console, SerialTransport(f"socket://127.0.0.1:{self.port}"))
         return self._transport
 
     def exec(self, code: str, timeout_s: float = 60.0, *, fresh: bool = True) -> str:

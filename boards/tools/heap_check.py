@@ -7,7 +7,7 @@ import json
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -94,7 +94,7 @@ def config_frame() -> bytes:
 
 
 @contextmanager
-def _front_end(folder: Path) -> Iterator[tuple[str, socket.socket]]:
+def _front_end(folder: Path) -> Generator[tuple[str, socket.socket]]:
     """A listening socket for the board's AFE link, and QEMU's words for it."""
     path = folder / "afe"
     with socket.socket(socket.AF_UNIX) as listener:

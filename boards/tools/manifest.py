@@ -30,11 +30,12 @@ class Module:
 def modules(board: BoardFile) -> list[Module]:
     """What the board's manifest names, in order; BoardError for what is not there."""
     found: list[Module] = []
-    _run(board.folder / "manifest.py", found)
+    run(board.folder / "manifest.py", found)
     return found
 
 
-def _run(path: Path, found: list[Module]) -> None:
+def run(path: Path, found: list[Module]) -> None:
+    """Append what the manifest at `path` names to `found`; BoardError for what is not there."""
     if not path.is_file():
         raise BoardError(f"manifest {path} is not there")
     folder = path.parent
@@ -47,7 +48,7 @@ def _run(path: Path, found: list[Module]) -> None:
 
     def include(other: str) -> None:
         if not other.startswith("$("):
-            _run((folder / other).resolve(), found)
+            run((folder / other).resolve(), found)
 
     # a manifest's paths are relative to its folder
     with contextlib.chdir(folder):

@@ -10,7 +10,7 @@ import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,7 +164,7 @@ def _fetch(folder: Path) -> None:
 
 
 @contextmanager
-def build_lock(build: Path) -> Iterator[None]:
+def build_lock(build: Path) -> Generator[None]:
     """One builder at a time in a build folder: two boards may be asked for at once."""
     build.mkdir(parents=True, exist_ok=True)
     with (build / ".lock").open("w") as handle:

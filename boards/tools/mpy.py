@@ -109,14 +109,15 @@ def build_mpy(
             shutil.copyfile(module.source, target)
         else:
             target = (device / "lib" / module.target).with_suffix(".mpy")
-            _compile(compiler, arch, module, target)
+            compile_module(compiler, arch, module, target)
         sizes[target.relative_to(device).as_posix()] = target.stat().st_size
     result = Sizes(board, arch, _version(compiler), sizes, row.budget(BUDGET))
     (out / "sizes.json").write_text(result.json() + "\n")
     return result
 
 
-def _compile(compiler: Path, arch: str, module: manifest.Module, target: Path) -> None:
+def compile_module(compiler: Path, arch: str, module: manifest.Module, target: Path) -> None:
+    """mpy-cross one module into `target`; BoardError naming it and what the compiler says."""
     target.parent.mkdir(parents=True, exist_ok=True)
     command = [
         compiler,

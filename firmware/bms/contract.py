@@ -104,15 +104,19 @@ class Nvm(Protocol):
         ...
 
 
-class Clock(Protocol):
+class TickClock(Protocol):
+    """Device time for the tick."""
+
+    def elapsed_ms(self) -> int:
+        """Milliseconds since the last call; called once a tick, allocates nothing."""
+        ...
+
+
+class Clock(TickClock, Protocol):
     """Device time."""
 
     def ms(self) -> int:
         """Milliseconds since boot; not for the tick."""
-        ...
-
-    def elapsed_ms(self) -> int:
-        """Milliseconds since the last call; called once a tick, allocates nothing."""
         ...
 
 
@@ -138,7 +142,7 @@ class SafetyParts(Protocol):
     def gate(self) -> Gate: ...
 
     @property
-    def clock(self) -> Clock: ...
+    def clock(self) -> TickClock: ...
 
 
 class Board(SafetyParts, Protocol):
@@ -146,6 +150,9 @@ class Board(SafetyParts, Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def clock(self) -> Clock: ...
 
     @property
     def safety_timer(self) -> str:

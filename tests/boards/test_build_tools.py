@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from boards.tools.boardfile import BoardError
 from boards.tools.build import Job, load_job, report
 from boards.tools.micropython_source import BuildError, Mirror, debian_mirrors, source_tree
 
@@ -63,7 +64,7 @@ def test_override_must_be_a_source_tree(tmp_path: Path, monkeypatch: pytest.Monk
 def test_boards_and_variants_have_their_own_folders(tmp_path: Path) -> None:
     assert load_job("mps2_an500", None, tmp_path).out == tmp_path / "mps2_an500"
     assert load_job("mps2_an500", "scheduled", tmp_path).out == tmp_path / "mps2_an500-scheduled"
-    with pytest.raises(BuildError, match=r"boards: .*mps2_an500"):
+    with pytest.raises(BoardError, match=r"unknown board 'nowhere'; the boards are .*mps2_an500"):
         load_job("nowhere", None, tmp_path)
 
 

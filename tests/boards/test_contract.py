@@ -163,7 +163,11 @@ def test_each_gate_bit_is_its_pin(bench: Bench, bits: int) -> None:
 
 def test_dead_man_has_an_edge_at_every_tick_and_none_without(bench: Bench) -> None:
     board, chip = bench.board(), bench.chip
-    board.start_safety_timer(lambda _: board.gate.set(GATE_NEGATIVE), 5)
+
+    def tick(_: object) -> None:
+        board.gate.set(GATE_NEGATIVE)
+
+    board.start_safety_timer(tick, 5)
     chip.advance(1000)
     edges = chip.pins[bench.module.PIN_DEADMAN].edges_ms
     assert len(edges) == 200
@@ -176,8 +180,13 @@ def test_dead_man_has_an_edge_at_every_tick_and_none_without(bench: Bench) -> No
 def test_clock_goes_on_across_the_wrap_of_the_ticks(bench: Bench) -> None:
     board, chip = bench.board(), bench.chip
     ticks: list[int] = []
-    board.start_safety_timer(lambda _: ticks.append(board.clock.elapsed_ms()), 5)
-    before, seen = chip.ticks_ms(), []
+    seen: list[int] = []
+
+    def tick(_: object) -> None:
+        ticks.append(board.clock.elapsed_ms())
+
+    board.start_safety_timer(tick, 5)
+    before = chip.ticks_ms()
     for _ in range(20):
         chip.advance(100)
         seen.append(board.clock.ms())
@@ -335,7 +344,7 @@ def test_link_is_told_when_nobody_listens(bench: Bench) -> None:
     (bench.root / "network.json").write_text(settings(port))
     bench.chip.network_up = True
     board = bench.board()
-    reasons = set()
+    reasons: set[str] = set()
     for _ in range(200):
         assert board.link.open() is False
         reasons.add(board.link.why)
@@ -422,7 +431,11 @@ def test_broker_is_found_by_name(
         import hal.net
 
         real = hal.net.Lookup
-        monkeypatch.setattr(hal.net, "Lookup", lambda name, dns: real(name, dns, port))
+
+        def lookup(name: str, dns: str) -> hal.net.Lookup:
+            return real(name, dns, port)
+
+        monkeypatch.setattr(hal.net, "Lookup", lookup)
 
         def serve() -> None:
             query, client = server.recvfrom(512)

@@ -15,15 +15,26 @@ SERIAL = ["--port", "/dev/ttyACM0"]
 @pytest.fixture(autouse=True)
 def _in_an_own_build_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     # the plan shows paths from the project's root; tests make another project's root of tmp_path
+    def shown(path: Path) -> str:
+        return path.relative_to(tmp_path).as_posix()
+
     monkeypatch.setattr(boardfile, "BUILD", tmp_path / "build")
-    monkeypatch.setattr(flash, "_shown", lambda path: path.relative_to(tmp_path).as_posix())
+    monkeypatch.setattr(flash, "_shown", shown)
     monkeypatch.setattr(flash, "_MOUNTS", (str(tmp_path / "media"),))
     monkeypatch.chdir(tmp_path)
     Path("ESP32.bin").write_bytes(image())
     Path("ESP32S3.bin").write_bytes(image(chip=9, offset=0))
     for suffix in ("hex", "bin", "uf2"):
         Path(f"RT.{suffix}").write_bytes(bytes(5000))
-    monkeypatch.setattr("shutil.which", lambda name: f"/opt/{name}" if name == "blhost" else None)
+    monkeypatch.setattr("shutil.which", only_blhost)
+
+
+def only_blhost(name: str) -> str | None:
+    return f"/opt/{name}" if name == "blhost" else None
+
+
+def nothing(name: str) -> None:
+    """Finds no tool and no package."""
 
 
 def absolute(name: str) -> str:
@@ -107,7 +118,7 @@ def test_what_is_wrong_is_said_in_one_line(
 def test_without_a_drive_and_without_blhost(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("shutil.which", lambda _: None)
+    monkeypatch.setattr("shutil.which", nothing)
     assert flash.main(["mimxrt1060_evk", *SERIAL, "--firmware", "RT.bin"]) == 1
     assert "no drive named RT1060-EVK, " in capsys.readouterr().err
 
@@ -137,6 +148,6 @@ def test_a_missing_tool_and_a_failing_one_are_named(monkeypatch: pytest.MonkeyPa
         flash.Run(("sdphost", "x")).do()
     with pytest.raises(BoardError, match=r"mpremote ended with status \d+: mpremote connect"):
         flash.Run(("mpremote", "connect", "socket://127.0.0.1:1", "reset")).do()
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    monkeypatch.setattr("importlib.util.find_spec", nothing)
     with pytest.raises(BoardError, match=r"esptool is not installed: pip install"):
         flash.Run(("esptool", "version")).do()

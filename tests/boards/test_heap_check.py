@@ -49,7 +49,10 @@ def test_too_little_heap_fails() -> None:
 
 
 def test_a_missing_emulator_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("shutil.which", lambda _: None)
+    def nothing(name: str) -> None:
+        """No tool is found."""
+
+    monkeypatch.setattr("shutil.which", nothing)
     with pytest.raises(EmulatorError, match=r"no `qemu-system-arm`; get it with"):
         ReplBoard(tmp_path)
 
@@ -74,7 +77,11 @@ def test_flash_puts_modules_onto_the_running_emulated_board_where_they_win_over_
     image = image_path()
     # a few modules are enough: all of them take a minute over the console
     modules, few = manifest.modules, ("bms/__init__.py", "bms/sample.py", "main.py")
-    monkeypatch.setattr(manifest, "modules", lambda row: [m for m in modules(row) if m.target in few])
+
+    def some(row: boardfile.BoardFile) -> list[manifest.Module]:
+        return [m for m in modules(row) if m.target in few]
+
+    monkeypatch.setattr(manifest, "modules", some)
     monkeypatch.setattr(boardfile, "BUILD", tmp_path / "build")
     with ReplBoard(tmp_path, image=image) as board:
         console = f"socket://127.0.0.1:{board.port}"

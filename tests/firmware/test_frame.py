@@ -13,9 +13,9 @@ def wire(writer: Writer, kind: int, ms: int, payload: bytes) -> bytes:
     return bytes(writer.wire[:n])
 
 
-def read(reader: Reader, data: bytes) -> list:
+def read(reader: Reader, data: bytes) -> "list[tuple[int, int, int, bytes]]":
     """(kind, seq, ms, payload) of each frame in data."""
-    found = []
+    found: "list[tuple[int, int, int, bytes]]" = []
     at = 0
     while at < len(data):
         at = reader.feed(data, at, len(data))

@@ -13,7 +13,7 @@ from rigless import String
 ID = {row.name: row.id for row in FAULTS}
 
 
-def closed(chemistry=NMC) -> String:
+def closed(chemistry: int = NMC) -> String:
     string = String(chemistry=chemistry)
     if chemistry == LFP:
         string.cell_mv = [3300] * 4
@@ -216,7 +216,7 @@ def test_handover_sums_the_charge_and_counts_overruns():
 
 def test_tick_allocates_nothing():
     string = closed()
-    frames = []
+    frames: "list[bytes]" = []
     for n in range(40):
         if n == 30:
             string.cell_mv[1] = 4400

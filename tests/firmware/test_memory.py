@@ -3,7 +3,7 @@
 from bms.memory import boots, identity
 from bms.memory.layout import BOOT_COUNTER, END, SECTOR
 
-WHO = {
+WHO: "dict[str, object]" = {
     "tenant": "demo", "site": "yard", "pack": "p1",
     "chemistry": 0, "series": 12, "temps": 4, "capacity_mah": 2780,
 }  # fmt: skip
@@ -15,6 +15,8 @@ class PowerCut(Exception):
 
 class Nor:
     """NOR rules in RAM; after `budget` bytes the power goes."""
+
+    size = END
 
     def __init__(self) -> None:
         self.data = bytearray(b"\xff" * END)
@@ -28,7 +30,7 @@ class Nor:
     def read(self, addr: int, buf: bytearray) -> None:
         buf[:] = self.data[addr : addr + len(buf)]
 
-    def program(self, addr: int, data: bytes) -> None:
+    def program(self, addr: int, data: "bytes | bytearray") -> None:
         assert addr % 256 + len(data) <= 256
         for i in range(len(data)):
             self._spend()
@@ -41,7 +43,7 @@ class Nor:
         self.data[addr : addr + SECTOR] = b"\xff" * SECTOR
 
 
-def refused(fields) -> str:
+def refused(fields: "dict[str, object]") -> str:
     try:
         identity.image(fields)
     except identity.IdentityError as error:
@@ -93,7 +95,7 @@ def test_boots_count_up_through_both_sectors():
 def test_the_second_sector_takes_over_when_the_first_is_full():
     nvm = Nor()
     for slot in range(SECTOR // 8):
-        boots._program(nvm, BOOT_COUNTER + slot * 8, slot + 1)
+        boots.program(nvm, BOOT_COUNTER + slot * 8, slot + 1)
     assert boots.count_boot(nvm) == SECTOR // 8 + 1
     assert boots.count_boot(nvm) == SECTOR // 8 + 2
     assert nvm.data[BOOT_COUNTER + SECTOR] != 0xFF

@@ -7,6 +7,11 @@ import micropython
 from bms.link.mqtt import WINDOW, Mqtt
 from fake_broker import Broker, packet, publish
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
 ACK = b"bms/1/t/s/p/ack"
 TELE = b"bms/1/t/s/p/tele"
 DEADLINE = 5000
@@ -15,10 +20,10 @@ DEADLINE = 5000
 class Rig:
     """A client, its broker and a clock."""
 
-    def __init__(self, start_ms: int = 0, random: int = 0, **options) -> None:
+    def __init__(self, start_ms: int = 0, random: int = 0, **options: "Any") -> None:
         self.broker = Broker()
         self.ms = start_ms
-        self.got = []
+        self.got: "list[tuple[bytes, bytes]]" = []
         self.mqtt = Mqtt(self.broker, "pack", lambda: random, **options)
         self.mqtt.handler = lambda topic, payload: self.got.append((topic, bytes(payload)))
         self.mqtt.subscribe(ACK)
@@ -29,7 +34,7 @@ class Rig:
             self.ms = self.ms + step
             self.mqtt.poll(self.ms)
 
-    def until(self, condition, most_ms: int = 60_000) -> int:
+    def until(self, condition: "Callable[[Rig], bool]", most_ms: int = 60_000) -> int:
         """Poll until condition(self) holds; returns the milliseconds it took."""
         start = self.ms
         while not condition(self):
@@ -38,14 +43,14 @@ class Rig:
         return self.ms - start
 
 
-def up(**options) -> Rig:
+def up(**options: "Any") -> Rig:
     rig = Rig(**options)
     rig.run(100)
     assert rig.mqtt.connected
     return rig
 
 
-def raises(call, *args, **options) -> str:
+def raises(call: "Callable[..., object]", *args: object, **options: "Any") -> str:
     try:
         call(*args, **options)
     except ValueError as error:
@@ -143,7 +148,7 @@ def test_back_off_doubles_with_jitter_between_1_and_30_s():
         rig = Rig(random=random)
         rig.broker.connack = b"\x20\x02\x00\x05"
         rig.run(20)
-        waits = []
+        waits: "list[float]" = []
         for _ in range(6):
             failures = rig.mqtt.failures
             waits.append(rig.until(lambda rig, failures=failures: rig.mqtt.failures > failures) / 1000)
@@ -302,7 +307,7 @@ def test_a_storm_of_messages_never_overruns_the_answers():
     rig.broker.keep = False
     got = [0]
 
-    def count(topic, payload):
+    def count(topic: bytes, payload: memoryview) -> None:
         got[0] += 1
 
     rig.mqtt.handler = count
@@ -332,9 +337,9 @@ def test_packet_ids_wrap_and_pass_over_those_in_flight():
     rig = up()
     broker = rig.broker
     broker.keep = False
-    ids = []
+    ids: "list[int]" = []
     broker.seen_id = ids.append
-    rig.mqtt._window._last = 65_400  # as after 65,400 publishes
+    rig.mqtt.in_flight.last = 65_400  # as after 65,400 publishes
     broker.answers[3] = False
     assert rig.mqtt.publish(TELE, b"x", 1)  # stays in flight while the others go round
     rig.run(10)
@@ -347,7 +352,7 @@ def test_packet_ids_wrap_and_pass_over_those_in_flight():
     assert 0 not in ids
     assert max(ids) == 65_535
     assert ids.index(1) == ids.index(65_535) + 1
-    rig.mqtt._window._last = stuck - 2
+    rig.mqtt.in_flight.last = stuck - 2
     for expected in (stuck - 1, stuck + 1):
         rig.mqtt.publish(TELE, b"x", 1)
         rig.mqtt.poll(rig.ms)

@@ -15,7 +15,7 @@ def sample(seq: int, size: int) -> bytes:
     return bytes((seq + i) & 255 for i in range(size))
 
 
-def picked(box: Outbox, size: int = 20) -> list:
+def picked(box: Outbox, size: int = 20) -> "list[int]":
     """The picked seqs; their bytes must be theirs."""
     out = bytearray(box.n_bytes + 3)
     box.gather(out, 3)
@@ -24,7 +24,7 @@ def picked(box: Outbox, size: int = 20) -> list:
     return seqs
 
 
-def send_live(box: Outbox, now_ms: int, most: int = 100) -> list:
+def send_live(box: Outbox, now_ms: int, most: int = 100) -> "list[int]":
     if not box.pick_live(most, 100_000, now_ms):
         return []
     seqs = picked(box)
@@ -32,7 +32,7 @@ def send_live(box: Outbox, now_ms: int, most: int = 100) -> list:
     return seqs
 
 
-def send_hist(box: Outbox, now_ms: int, most: int = 100, age_ms: int = 8000) -> list:
+def send_hist(box: Outbox, now_ms: int, most: int = 100, age_ms: int = 8000) -> "list[int]":
     if not box.pick_hist(most, 100_000, now_ms, age_ms):
         return []
     seqs = picked(box)
@@ -206,7 +206,7 @@ def test_a_pass_of_the_history_goes_on_behind_the_tail_that_moves():
 
 def test_samples_of_all_sizes_wrap_round_the_ring_intact():
     box = Outbox(1000)
-    sizes = []
+    sizes: "list[int]" = []
     at = 0
     for step in range(600):
         n = (step * 7919) % 130

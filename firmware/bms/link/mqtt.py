@@ -78,7 +78,7 @@ class Mqtt:
         self._open_at = 0
         self._wait_ms = 0
         self._step_ms = _BACK_OFF_MS
-        self._window = packets.Window()
+        self.in_flight = packets.Window()
         self._subscribe_id = 0
         self._pinging = False
         self._ping_at = 0
@@ -114,7 +114,7 @@ class Mqtt:
         """Free places in the window, 0 when n bytes of topic and payload do not fit now."""
         if self._state != _UP or packets.publish_size(n) + _RESERVE > self._tx.room():
             return 0
-        return WINDOW - self._window.n
+        return WINDOW - self.in_flight.n
 
     def publish(self, topic: bytes, payload: "bytes | bytearray", n: int, retain: bool = False) -> bool:
         """Send payload[:n] with QoS 1; False (nothing taken) when not connected or the window is full.
@@ -127,7 +127,7 @@ class Mqtt:
         if not self.window(len(topic) + n):
             return False
         self._say()
-        self._tx.publish(topic, self._window.take(self._now), payload, n, retain)
+        self._tx.publish(topic, self.in_flight.take(self._now), payload, n, retain)
         self.published += 1
         return True
 
@@ -184,7 +184,7 @@ class Mqtt:
             if since(now, self._state_at) > self._deadline_ms:
                 self._timeout("no link to the broker")
             return
-        self._window.reset()
+        self.in_flight.reset()
         self._pinging = False
         self._rx.reset()
         self._tx.n = 0
@@ -216,7 +216,7 @@ class Mqtt:
         elif self._state == _SUBSCRIBING:
             if since(now, self._state_at) > deadline:
                 self._timeout("no SUBACK")
-        elif self._window.overdue(now, deadline):
+        elif self.in_flight.overdue(now, deadline):
             self._timeout("no PUBACK")
         elif self._pinging:
             if since(now, self._ping_at) > deadline:
@@ -265,7 +265,7 @@ class Mqtt:
             self.refused += 1
             self._fail("CONNECT refused, code %d" % code)
         elif self._topics:
-            self._subscribe_id = self._window.next_id()
+            self._subscribe_id = self.in_flight.next_id()
             packet = packets.subscribe(self._subscribe_id, self._topics)
             self._say()
             self._tx.put(packet, len(packet))
@@ -295,7 +295,7 @@ class Mqtt:
         if self._rx.size != 2:
             self._garbled()
             return
-        if self._window.release(self._rx.u16(0)):
+        if self.in_flight.release(self._rx.u16(0)):
             self.acknowledged += 1
         else:
             self.skipped += 1

@@ -101,7 +101,7 @@ class Window:
 
     def __init__(self) -> None:
         self.n = 0
-        self._last = 0
+        self.last = 0  # packet id given last
         self._ids = array("H", [0] * WINDOW)
         self._sent_at = array("i", [0] * WINDOW)
 
@@ -120,9 +120,9 @@ class Window:
     def next_id(self) -> int:
         """The next id of 1..65535 that is not in flight."""
         while True:
-            self._last = self._last % 0xFFFF + 1
-            if self._find(self._last) == WINDOW:
-                return self._last
+            self.last = self.last % 0xFFFF + 1
+            if self._find(self.last) == WINDOW:
+                return self.last
 
     def take(self, now_ms: int) -> int:
         """Put the next id in flight and return it; the caller has looked that n < WINDOW."""

@@ -29,11 +29,12 @@ def count_boot(nvm: "Nvm") -> int:
         at_sector = 1 - at_sector
         nvm.erase(BOOT_COUNTER + at_sector * SECTOR)
         slot = 0
-    _program(nvm, BOOT_COUNTER + at_sector * SECTOR + slot * _RECORD, highest + 1)
+    program(nvm, BOOT_COUNTER + at_sector * SECTOR + slot * _RECORD, highest + 1)
     return highest + 1
 
 
-def _program(nvm: "Nvm", at: int, value: int) -> None:
+def program(nvm: "Nvm", at: int, value: int) -> None:
+    """Write one record of the counter at the NVM address `at`, which is erased."""
     record = bytearray(_RECORD)
     for i in range(4):
         record[i] = value >> 8 * i & 0xFF

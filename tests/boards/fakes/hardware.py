@@ -287,7 +287,7 @@ def _mps2(chip: Chip) -> types.ModuleType:
     return _module(
         "mps2", UART=MpsUart, NVM=nvm, SAFETY_TIMER="hard", nvm_read=read, nvm_program=program,
         nvm_erase=erase, watchdog=watchdog, watchdog_feed=lambda: watchdog(chip.watchdog_ms),
-        safety_timer=timer,
+        safety_timer=timer, dma_line=lambda: False,
         counts=lambda: chip.now_ms, idle=chip.advance,
     )  # fmt: skip
 

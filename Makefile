@@ -26,9 +26,9 @@ help: ## this list
 # PyBaMM makes the log that drives the pack where there is no measured one.
 .venv/twin: .venv/ready
 	@echo "setting up PyBaMM (only once)"
-	@$(PIP) '.[twin]' && touch $@
+	@$(PIP) -e '.[dev,boards,twin]' && touch $@
 
-DASHBOARD := $(shell find cloud/dashboard/src -type f 2>/dev/null) $(wildcard cloud/dashboard/*.json cloud/dashboard/*.ts cloud/dashboard/index.html)
+DASHBOARD := $(shell find cloud/dashboard/src -type f 2>/dev/null) $(wildcard cloud/dashboard/public/*) $(wildcard cloud/dashboard/*.json cloud/dashboard/*.ts cloud/dashboard/index.html)
 cloud/dashboard/node_modules/ready: cloud/dashboard/package-lock.json | .venv/ready
 	@echo "fetching the dashboard's packages"
 	@make/node npm ci --no-audit --no-fund --loglevel=error && touch $@
@@ -37,22 +37,26 @@ cloud/dashboard/dist/index.html: $(DASHBOARD) cloud/dashboard/node_modules/ready
 	@make/node npm run --silent build >/dev/null
 	@touch $@
 
+ARM_TOOLS := arm-none-eabi-gcc:gcc-arm-none-eabi /usr/lib/arm-none-eabi/newlib:libnewlib-arm-none-eabi \
+    dpkg-source:dpkg-dev gcc:gcc
 # The builder knows by itself what is out of date.
 build/mps2_an500/firmware.elf: .venv/ready FORCE
-	@make/need arm-none-eabi-gcc:gcc-arm-none-eabi /usr/lib/arm-none-eabi/newlib:libnewlib-arm-none-eabi dpkg-source:dpkg-dev gcc:gcc
+	@make/need $(ARM_TOOLS)
 	@.venv/bin/python -m boards.tools.build mps2_an500
+build/mps2_an500-scheduled/firmware.elf: build/mps2_an500/firmware.elf
+	@.venv/bin/python -m boards.tools.build mps2_an500 --safety-timer scheduled
 
 demo: .venv/ready cloud/dashboard/dist/index.html $(if $(CELLKEEPER_DATA),,.venv/twin) ## a pack, an emulated controller, a broker, a cloud and a live page on this machine
 	@make/need qemu-system-arm:qemu-system-arm && $(MAKE) --no-print-directory build/mps2_an500/firmware.elf || \
 	    echo "no emulated Cortex-M7 here: the demo runs on MicroPython's unix port alone"
 	@$(RUN) demo $(ARGS)
 
-test: .venv/ready .venv/twin cloud/dashboard/dist/index.html build/mps2_an500/firmware.elf ## every test
+test: .venv/ready .venv/twin cloud/dashboard/dist/index.html build/mps2_an500-scheduled/firmware.elf ## every test
 	@make/need qemu-system-arm:qemu-system-arm mosquitto:mosquitto chromium:chromium
 	@$(MAKE) --no-print-directory lint
-	@$(PYTEST) -m "not long" $(ARGS)
+	@$(PYTEST) -n 2 --dist loadfile -m "not long" $(ARGS)
 
-hil: .venv/ready ## the rig's scenarios (TARGET=cpython|unix|mps2_an500|serial EMULATOR=qemu|renode SCENARIO=...)
+hil: .venv/ready $(if $(CELLKEEPER_DATA),,.venv/twin) ## the rig's scenarios (TARGET=cpython|unix|mps2_an500|serial EMULATOR=qemu|renode SCENARIO=...)
 ifeq ($(TARGET),mps2_an500)
 	@if [ $(EMULATOR) = qemu ]; then make/need qemu-system-arm:qemu-system-arm; fi
 	@$(MAKE) --no-print-directory build/mps2_an500/firmware.elf

@@ -45,16 +45,17 @@ def test_a_killed_cloud_loses_and_duplicates_nothing(data: Path) -> None:
 
 
 @pytest.fixture
-def demo(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def demo(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """A demo that goes on until it is interrupted, and the address of its page."""
-    errors = (tmp_path / "stderr").open("w+")
-    process = subprocess.Popen([CELLKEEPER, "demo", "--headless", "--boards", "2"], stderr=errors, text=True)
+    log = tmp_path / "stderr"
+    with log.open("w") as errors:
+        process = subprocess.Popen([CELLKEEPER, "demo", "--headless", "--boards", "2"], stderr=errors)
     end = time.monotonic() + 120
     page = None
     while page is None and time.monotonic() < end and process.poll() is None:
         time.sleep(0.2)
-        page = re.search(r"page: (\S+)", Path(errors.name).read_text())
-    assert page, Path(errors.name).read_text()
+        page = re.search(r"page: (\S+)", log.read_text())
+    assert page, log.read_text()
     yield process, page[1]
     if process.poll() is None:
         process.kill()
@@ -71,7 +72,7 @@ def children(pid: int) -> set[int]:
 
 
 def test_the_page_shows_the_demo_live_and_ctrl_c_ends_everything(
-    demo: tuple[subprocess.Popen[str], str], data: Path
+    demo: tuple[subprocess.Popen[bytes], str], data: Path
 ) -> None:
     process, address = demo
     with sync_playwright() as playwright:

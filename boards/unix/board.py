@@ -259,6 +259,9 @@ class Watchdog:
     def feed(self) -> None:
         """Nothing to feed."""
 
+    def relax(self) -> None:
+        """Nothing to relax."""
+
 
 class Board:
     """The unix board. See the module for its environment."""

@@ -63,14 +63,21 @@ class App:
         board.afe.write(Command(), 0, 0)
 
     def run(self) -> None:
-        """Start the safety timer and work for ever."""
+        """Start the safety timer and work until somebody interrupts from the console."""
         board = self.board
         print("cellkeeper %s on %s, pack %s" % (VERSION, board.machine, self.identity.pack))
         board.watchdog.start(WATCHDOG_MS)
+        board.clock.elapsed_ms()  # the first tick counts from here, not from boot
         board.start_safety_timer(self.kernel.tick, TICK_MS)
-        while True:
-            self.step()
-            board.idle()
+        try:
+            while True:
+                self.step()
+                board.idle()
+        except KeyboardInterrupt:
+            # The tick goes on and opens the contactors, at zero current first; the prompt is for a person.
+            self.kernel.contactor.wanted = False
+            board.watchdog.relax()
+            raise
 
     def step(self) -> None:
         """One turn of the main loop: the period's tasks when they are due, then the links."""

@@ -131,6 +131,10 @@ class Watchdog(Protocol):
         """Start its time anew."""
         ...
 
+    def relax(self) -> None:
+        """Give it all the time it can have: somebody works at the console."""
+        ...
+
 
 class SafetyParts(Protocol):
     """The part of a board that the safety tick needs."""

@@ -3,12 +3,12 @@
 UART0 console, UART1 AFE link, UART2 broker link; NVM is the PSRAM window that the emulator keeps in a file.
 """
 
-import time
-
 import mps2
 import os
 
 from bms.link.afe_serial import SerialAfe
+from hal.clock import Clock
+from hal.rig import Gate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,39 +56,6 @@ class Nvm:
     def erase(self, addr: int) -> None:
         """Set a whole aligned sector to 0xFF."""
         mps2.nvm_erase(addr)
-
-
-class Clock:
-    """Device time from SysTick; in lock-step the port stops it while the board waits for the rig."""
-
-    def __init__(self) -> None:
-        self._last = self._tick_at = time.ticks_ms()
-        self._ms = 0
-
-    def ms(self) -> int:
-        """Milliseconds since boot; the main loop calls this far more often than the counter wraps."""
-        now = time.ticks_ms()
-        self._ms += time.ticks_diff(now, self._last)
-        self._last = now
-        return self._ms
-
-    def elapsed_ms(self) -> int:
-        """Milliseconds since the last call; called once a tick."""
-        now = time.ticks_ms()
-        elapsed_ms = time.ticks_diff(now, self._tick_at)
-        self._tick_at = now
-        return elapsed_ms
-
-
-class Gate:
-    """The gates are at the rig's end: an ACTUATE frame carries them and is their dead-man."""
-
-    def __init__(self) -> None:
-        self.bits = 0
-
-    def set(self, bits: int) -> None:
-        """Command the gates (GATE_* bits) and refresh the dead-man."""
-        self.bits = bits
 
 
 class Watchdog:

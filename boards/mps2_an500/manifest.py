@@ -7,4 +7,6 @@ Run by MicroPython's makemanifest with this folder as working directory; `freeze
 freeze("port/modules", "_boot.py", opt=0)
 include("$(MPY_DIR)/extmod/asyncio")
 include("../application.py")
+for _part in ("__init__", "clock", "rig"):
+    freeze("../common", "hal/%s.py" % _part, opt=0)
 freeze(".", "board.py", opt=0)

@@ -16,15 +16,14 @@ import time
 
 from bms.link.afe_serial import SerialAfe
 from bms.sample import TICK_MS
+from hal.nor import SECTOR, Nor
+from hal.rig import Gate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 MICROPYTHON = sys.implementation.name == "micropython"
-
-SECTOR = 4096
-PAGE = 256
 
 
 if MICROPYTHON:
@@ -167,12 +166,11 @@ class Link:
         self._sock = self._file = self._poll = None
 
 
-class FileNvm:
-    """NOR flash in a file: erase 4 KiB to 0xFF, program up to 256 B, bits go 1 -> 0 only."""
-
-    size = 1 << 20
+class FileNvm(Nor):
+    """NOR flash in a file."""
 
     def __init__(self, path: str) -> None:
+        super().__init__(1 << 20)
         try:
             self._file = open(path, "r+b")
         except OSError:
@@ -186,33 +184,13 @@ class FileNvm:
         self._file.seek(addr)
         self._file.readinto(buf)
 
-    def program(self, addr: int, data: "bytes | bytearray") -> None:
-        """Clear bits; ValueError when data crosses a page or wants a bit set."""
-        n = len(data)
-        self._check(addr, n)
-        if n > PAGE or addr % PAGE + n > PAGE:
-            raise ValueError("nvm: %d bytes at 0x%x cross a page of %d" % (n, addr, PAGE))
-        old = bytearray(n)
-        self.read(addr, old)
-        for i in range(n):
-            if data[i] & ~old[i] & 0xFF:
-                raise ValueError("nvm: 0x%x would set bits; erase its sector first" % (addr + i))
+    def _program(self, addr: int, data: "bytes | bytearray") -> None:
         self._file.seek(addr)
         self._file.write(bytes(data))
         self._file.flush()
 
-    def erase(self, addr: int) -> None:
-        """Set a whole aligned sector to 0xFF."""
-        self._check(addr, SECTOR)
-        if addr % SECTOR:
-            raise ValueError("nvm: 0x%x is not the start of a sector of %d" % (addr, SECTOR))
-        self._file.seek(addr)
-        self._file.write(b"\xff" * SECTOR)
-        self._file.flush()
-
-    def _check(self, addr: int, n: int) -> None:
-        if addr < 0 or addr + n > self.size:
-            raise ValueError("nvm: 0x%x + %d is outside 0..0x%x" % (addr, n, self.size))
+    def _erase(self, sector: int) -> None:
+        self._program(sector * SECTOR, b"\xff" * SECTOR)
 
 
 class Clock:
@@ -237,17 +215,6 @@ class Clock:
         elapsed_ms = now_ms - self._tick_at_ms
         self._tick_at_ms = now_ms
         return elapsed_ms
-
-
-class Gate:
-    """The gates are at the rig's end: an ACTUATE frame carries them and is their dead-man."""
-
-    def __init__(self) -> None:
-        self.bits = 0
-
-    def set(self, bits: int) -> None:
-        """Command the gates (GATE_* bits) and refresh the dead-man."""
-        self.bits = bits
 
 
 class Watchdog:

@@ -10,7 +10,7 @@ from pathlib import Path
 from hil.targets.base import ROOT, BoardSetup, SocketTarget, TargetError
 
 NVM_BYTES = 1 << 20
-_BOARD = ROOT / "boards" / "unix"
+_BOARD = (ROOT / "boards" / "unix", ROOT / "boards" / "common")
 
 
 def micropython() -> str:
@@ -35,7 +35,7 @@ class DeskTarget(SocketTarget):
     def start(self) -> None:
         """See Target."""
         afe = self.folder / "afe"
-        path = os.pathsep.join((str(_BOARD), str(self.setup.firmware)))
+        path = os.pathsep.join(map(str, (*_BOARD, self.setup.firmware)))
         env = {
             "CELLKEEPER_AFE": f"unix:{afe}",
             "CELLKEEPER_BROKER": self.setup.broker,

@@ -12,7 +12,7 @@ import sys
 import time
 
 _ROOT = __file__.rpartition("/")[0] + "/../.."
-sys.path[:0] = [_ROOT + "/firmware", _ROOT + "/boards/unix"]
+sys.path[:0] = [_ROOT + "/firmware", _ROOT + "/boards/unix", _ROOT + "/boards/common"]
 
 from array import array  # noqa: E402
 

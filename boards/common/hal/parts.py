@@ -1,10 +1,11 @@
-"""Pins, serial line, clock, watchdog and timer of a board, on MicroPython's `machine`."""
+"""Pins, serial line, watchdog and timer of a board, on MicroPython's `machine`."""
 
 import machine
 import os
 import time
 
 from bms.tables.signals import GATE_NEGATIVE, GATE_POSITIVE, GATE_PRECHARGE
+from hal.clock import Clock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,28 +74,6 @@ class AfeStream:
     def wait_frame(self) -> bool:
         """Lock-step asks the clock to stand still, which real hardware cannot do."""
         raise RuntimeError("this board cannot run in lock-step: start the rig in free mode")
-
-
-class Clock:
-    """Device time from `time.ticks_ms`, which wraps after some days; this does not."""
-
-    def __init__(self) -> None:
-        self._last = self._tick_at = time.ticks_ms()
-        self._ms = 0
-
-    def ms(self) -> int:
-        """Milliseconds since boot; the main loop calls this far more often than the counter wraps."""
-        now = time.ticks_ms()
-        self._ms += time.ticks_diff(now, self._last)
-        self._last = now
-        return self._ms
-
-    def elapsed_ms(self) -> int:
-        """Milliseconds since the last call; called once a tick."""
-        now = time.ticks_ms()
-        elapsed_ms = time.ticks_diff(now, self._tick_at)
-        self._tick_at = now
-        return elapsed_ms
 
 
 class Watchdog:

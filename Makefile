@@ -63,8 +63,9 @@ ifeq ($(TARGET),mps2_an500)
 endif
 	@$(RUN) hil run $(SCENARIO) --target $(TARGET) --emulator $(EMULATOR) $(ARGS)
 
-hil-full: .venv/ready .venv/twin build/mps2_an500/firmware.elf ## the long campaigns
-	@$(PYTEST) -m long $(ARGS)
+hil-full: .venv/ready $(if $(CELLKEEPER_DATA),,.venv/twin) build/mps2_an500/firmware.elf ## every scenario on every target
+	@make/need qemu-system-arm:qemu-system-arm
+	@for target in cpython unix mps2_an500; do $(RUN) hil run --target $$target $(ARGS) || exit 1; done
 
 firmware: .venv/ready ## build and size the firmware of BOARD (mps2_an500, esp32, esp32s3, mimxrt1060_evk)
 	@if [ $(BOARD) = mps2_an500 ] || [ $(BOARD) = esp32 ]; then $(MAKE) --no-print-directory build/mps2_an500/firmware.elf; fi

@@ -54,7 +54,7 @@ demo: .venv/ready cloud/dashboard/dist/index.html $(if $(CELLKEEPER_DATA),,.venv
 test: .venv/ready .venv/twin cloud/dashboard/dist/index.html build/mps2_an500-scheduled/firmware.elf ## every test
 	@make/need qemu-system-arm:qemu-system-arm mosquitto:mosquitto chromium:chromium
 	@$(MAKE) --no-print-directory lint
-	@$(PYTEST) -n 2 --dist loadfile -m "not long" $(ARGS)
+	@$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder -m "not long" $(ARGS)
 
 hil: .venv/ready $(if $(CELLKEEPER_DATA),,.venv/twin) ## the rig's scenarios (TARGET=cpython|unix|mps2_an500|serial EMULATOR=qemu|renode SCENARIO=...)
 ifeq ($(TARGET),mps2_an500)

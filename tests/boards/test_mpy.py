@@ -27,7 +27,7 @@ def test_every_module_is_there_and_built_for_the_board(board: str, tmp_path: Pat
     expected |= {
         "main.py",
         "lib/board.mpy",
-        *(f"lib/hal/{n}.mpy" for n in ("__init__", "dns", "net", "nor", "parts")),
+        *(f"lib/hal/{n}.mpy" for n in ("__init__", "clock", "dns", "net", "nor", "parts")),
     }
     assert set(sizes.bytes_by_file) == expected
     on_disk = {p.relative_to(device).as_posix(): p.stat().st_size for p in device.rglob("*") if p.is_file()}

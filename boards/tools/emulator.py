@@ -21,10 +21,8 @@ NVM_BYTES = 16 << 20
 
 # Offsets in the NVM file; boards/mps2_an500/port/nvm.h and modmps2_dma.c have the other half of this.
 FACTORY_START = 0xA00008
-FACTORY_CLOCK = 0xA0000C
 FACTORY_LINE = 0xA00010
 REPL_ONLY = b"REPL"
-STEPPED = b"STEP"
 DMA_LINE = b"DMA1"
 NOT_GIVEN = b"\xff" * 4
 DMA_WINDOW = 0xB00000

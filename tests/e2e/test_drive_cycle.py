@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from hil.scenario import find_scenario
 
 
 @pytest.mark.timeout(2400)
-def test_soc_stays_within_3_points_from_full_to_empty(data: Path) -> None:
+def test_soc_stays_within_3_points_from_full_to_empty(
+    data: Path, record_property: Callable[[str, object], None]
+) -> None:
     """The log's own voltages; the board finds its start from the open-circuit voltage."""
     log = find_drive(data, short=True)
     scenario = find_scenario("drive_cycle")
@@ -21,5 +24,6 @@ def test_soc_stays_within_3_points_from_full_to_empty(data: Path) -> None:
     assert len(kept) == 2
     outcome = run_scenario(scenario.model_copy(update=changes), log, RunOptions(target="mps2_an500"))
     assert outcome.passed, outcome.error or outcome.checks
-    print(outcome.checks)
+    for check in outcome.checks:
+        record_property(check.expectation, check.detail)
     assert len(outcome.record.frames()) > 0.98 * 200 * log.time_s[-1]

@@ -7,7 +7,8 @@ TICK_MS = 5
 
 QUALITY_OK = 0
 """Quality of a group whose values can be believed; any other value says why they cannot."""
-
+INVALID = 1
+OPEN_WIRE = 2
 
 UNKNOWN_CPCT = 10_000
 """A sigma of 100 %: the state of charge is not known."""

@@ -23,23 +23,33 @@ CELLS = 0x02
 TEMPS = 0x03
 CONFIG = 0x04
 TIME = 0x05
+END = 0x06
+"""No payload. In lock-step it ends a tick's frames, whichever of them came."""
+DUMP = 0x07
+"""No payload. Asks for the journal, which comes as RECORD frames."""
 ACTUATE = 0x81
 LOG = 0x82
+RECORD = 0x83
 
 # Payloads, little endian, as struct formats; arrays follow where noted.
 FAST_FORMAT = "<iIIBB"
 """current_ma, pack_mv, link_mv, contactor feedback bits, quality"""
 CELLS_FORMAT = "<BBB"
-"""first cell, cells in this frame, quality; then u16 mV each"""
+"""first cell, cells in this frame, quality; then u16 mV each; with quality OPEN_WIRE, OPEN_CELL_MV for a cell
+at an open sense wire"""
+OPEN_CELL_MV = 0xFFFF
 TEMPS_FORMAT = "<BBH"
 """sensors, quality, isolation kOhm; then i16 0.1 degC each"""
 CONFIG_FORMAT = "<BBBI"
 """cells in series, sensors, mode (MODE_*), random seed"""
 TIME_FORMAT = "<Q"
 """UTC, ms since 1970"""
-ACTUATE_FORMAT = "<IBBBBHHHHI8s8s4s"
-"""tick, gates, state, pump %, limiter, soc 0.01 %, sigma 0.01 %, current limit 0.1 A, samples kept
-unacknowledged, next tele seq, fault bitmap, latched bitmap (bit = fault id), balance bitmap (bit = cell)"""
+ACTUATE_FORMAT = "<IBBBBHHHHHBBI8s8s4s"
+"""tick, gates, state, pump %, requests (REQUEST_*), soc 0.01 %, sigma 0.01 %, charge and discharge current
+limit 0.1 A, samples kept unacknowledged, limiter of charge and of discharge, next tele seq, fault bitmap,
+latched bitmap (bit = fault id), balance bitmap (bit = cell)"""
+REQUEST_ZERO_CURRENT = 1
+"""The contactors are about to open: take the current away now."""
 
 MODE_FREE = 0
 MODE_LOCKSTEP = 1

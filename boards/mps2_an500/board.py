@@ -103,7 +103,7 @@ class Board:
         while True:
             self.clock.elapsed_ms()
             mps2.safety_timer(callback, period_ms)
-            # Again when a millisecond began in between: the first tick would count it, in some images and not in others.
+            # Again when a millisecond began in between: the first tick would count it.
             if not self.clock.elapsed_ms():
                 return
 

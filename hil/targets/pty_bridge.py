@@ -32,8 +32,8 @@ def open_raw(path: Path) -> int:
 class PtyBridge:
     """Joins the terminal at `path` to the socket that `connect` gives, in a thread, until `stop`.
 
-    With `again` it connects again when the other end hangs up or is not there, and what the board sends meanwhile
-    is lost, as on QEMU's `reconnect=1`. Without it, either end going away closes the other.
+    With `again` it connects again when the other end hangs up or is not there, and what the board sends
+    meanwhile is lost, as with QEMU's `reconnect=1`. Without it, either end going away closes the other.
     """
 
     def __init__(self, path: Path, connect: Callable[[], socket.socket], *, again: bool) -> None:

@@ -1,7 +1,7 @@
 """The emulated Cortex-M7 in Renode: the same image, its UARTs on pseudo-terminals.
 
-Renode's TCP servers listen on all interfaces, pseudo-terminals on none. It is in no package registry, so people
-install it themselves. What is relied on here was read in its sources, versions 1.15 to 1.17.
+Renode's TCP servers listen on all interfaces, pseudo-terminals on none. It is in no package registry, so
+people install it themselves. What is relied on here was read in its sources, versions 1.15 to 1.17.
 """
 
 from __future__ import annotations
@@ -83,34 +83,26 @@ class RenodeTarget(SocketTarget):
         if lack := missing(self._image):
             raise TargetError(f"renode: {lack}")
         if setup.firmware != mpy.FIRMWARE:
-            raise TargetError(
-                "renode: runs the firmware in the image only; for another one use --emulator qemu"
-            )
+            raise TargetError("renode: runs the image's own firmware; for another use --emulator qemu")
         self._lockstep = lockstep
         self._bridges: list[PtyBridge] = []
 
     def start(self) -> None:
         """See Target. Renode takes some three seconds to start."""
         self._lay_out()
-        # `--console`, since it would open its monitor on a TCP port of every interface. At the end of its input the
-        # monitor spins, so the input never ends.
-        command = [
-            "renode",
-            "--disable-xwt",
-            "--console",
-            "--plain",
-            "-e",
-            f"include @{self.folder}/rig.resc",
-        ]
-        self.child = Child(self.name, command, self._environment(), self.log, keep_stdin=True)
-        terminal = self._terminal("afe")
+        # `--console`, or it would open its monitor on a TCP port of every interface. At the end of its input
+        # the monitor spins, so the input never ends.
+        monitor = ["--disable-xwt", "--console", "--plain", "-e", f"include @{self.folder}/rig.resc"]
+        child = Child(self.name, ["renode", *monitor], self._environment(), self.log, keep_stdin=True)
+        self.child = child
+        terminal = self._terminal(child, "afe")
         rig, afe = socket.socketpair()
         self.attach(rig)
         self._bridge(PtyBridge(terminal, lambda: afe, again=False))
         if self.setup.broker:
             host, _, port = self.setup.broker.rpartition(":")
             connect = partial(socket.create_connection, (host, int(port)), 1.0)
-            self._bridge(PtyBridge(self._terminal("broker"), connect, again=True))
+            self._bridge(PtyBridge(self._terminal(child, "broker"), connect, again=True))
 
     def _lay_out(self) -> None:
         for source in BOARD.iterdir():
@@ -124,7 +116,7 @@ class RenodeTarget(SocketTarget):
         (self.folder / "rig.resc").write_text(text)
 
     def _environment(self) -> dict[str, str]:
-        """With a home and a temporary folder of its own: Renode deletes what it takes for left over in them."""
+        """A home and a temporary folder of its own: Renode deletes what it takes for left over there."""
         own = {"HOME": self.folder / "home", "TMPDIR": self.folder / "tmp"}
         for path in own.values():
             path.mkdir()
@@ -134,15 +126,14 @@ class RenodeTarget(SocketTarget):
         bridge.start()
         self._bridges.append(bridge)
 
-    def _terminal(self, name: str) -> Path:
+    def _terminal(self, child: Child, name: str) -> Path:
         """Where that pseudo-terminal is, once Renode has made it."""
-        assert self.child is not None
         path = self.folder / name
         end = time.monotonic() + _START_S
         while not path.is_symlink():
-            self.child.require_alive()
-            if time.monotonic() > end or _MONITOR_ERROR in self.child.tail(20):
-                raise TargetError(f"renode: made no {name} terminal; it said: {self.child.tail(12)}")
+            child.require_alive()
+            if time.monotonic() > end or _MONITOR_ERROR in child.tail(20):
+                raise TargetError(f"renode: made no {name} terminal; it said: {child.tail(12)}")
             time.sleep(0.02)
         return path
 
@@ -170,7 +161,7 @@ class RenodeTarget(SocketTarget):
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """`renode` may be a launcher with the emulator as its child: both are in the session that was made for it."""
+    """`renode` may be a launcher with the emulator as its child: both are in the session made for it."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGTERM)
         try:

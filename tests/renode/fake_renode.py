@@ -1,7 +1,7 @@
 """Stands in for Renode on our side of the contract: its command line, monitor commands and pseudo-terminals.
 
-Behind the AFE terminal the firmware runs on CPython. What it does not know it refuses as Renode's monitor would, and
-stays at its prompt. Its terminals echo and edit lines until somebody makes them raw.
+Behind the AFE terminal the firmware runs on CPython. What it does not know it refuses as Renode's monitor
+would, and stays at its prompt. Its terminals echo and edit lines until somebody makes them raw.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Monitor:
             (r"using sysbus", lambda: None),
             (r"include (\S+)", self.include),
             (r"mach create \"\w+\"", lambda: None),
-            (r"machine LoadPlatformDescription (\S+)", lambda path: self.platform(existing(path))),
+            (r"machine LoadPlatformDescription (\S+)", self.platform),
             (r"cpu PerformanceInMips \d+", lambda: None),
             (r"cpu VectorTableOffset 0x0", lambda: None),
             (r"sysbus LoadELF (\S+)", self.load_elf),
@@ -98,9 +98,9 @@ class Monitor:
         self.run(path.read_text().splitlines())
         self.variables["ORIGIN"] = outer
 
-    def platform(self, path: Path) -> None:
-        if "UART.CMSDK_APB_UART @ sysbus" not in path.read_text():
-            raise MonitorError(f"{path} is no platform")
+    def platform(self, word: str) -> None:
+        if "UART.CMSDK_APB_UART @ sysbus" not in existing(word).read_text():
+            raise MonitorError(f"{word} is no platform")
 
     def load_elf(self, word: str) -> None:
         if existing(word).read_bytes()[:4] != b"\x7fELF":

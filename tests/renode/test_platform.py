@@ -13,7 +13,7 @@ PLATFORM = (BOARD / "renode" / "mps2_an500.repl").read_text()
 
 
 def number(pattern: str, source: str) -> int:
-    """The number that the pattern's group names in a source file of the port: hexadecimal, decimal, or MiB with an M."""
+    """The number that the pattern's group finds in a source file of the port; with an M it is in MiB."""
     found = re.search(pattern, (PORT / source).read_text())
     assert found, f"{source}: nothing like {pattern}"
     text = found[1].rstrip("uU")
@@ -24,8 +24,11 @@ def entry(name: str) -> tuple[str, int, dict[str, str]]:
     """Type, address and attributes of a peripheral."""
     found = re.search(rf"^{name}: ([\w.]+) @ sysbus(?: (0x\w+))?\n((?:    .*\n)*)", PLATFORM, re.MULTILINE)
     assert found, name
-    pairs = (re.split(r": | -> ", line.strip(), maxsplit=1) for line in found[3].splitlines())
-    return found[1], int(found[2] or "0", 16), {key: value for key, value in pairs}
+    attributes: dict[str, str] = {}
+    for line in found[3].splitlines():
+        key, value = re.split(r": | -> ", line.strip(), maxsplit=1)
+        attributes[key] = value
+    return found[1], int(found[2] or "0", 16), attributes
 
 
 def test_memory_lies_where_the_linker_puts_it() -> None:

@@ -1,4 +1,4 @@
-"""The rig's side of Renode: what it is told, its terminals, its end. A stand-in runs the firmware on CPython behind it."""
+"""The rig's side of Renode: what it is told, its terminals, its end. CPython runs the firmware there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hil.scenario import Inject, Scenario, find_scenario
 from hil.targets import BoardSetup, TargetError, make_target
 from hil.targets.renode import NOT_THERE, RenodeTarget, script, unsupported
 
-SETUP = {
+SETUP: dict[str, object] = {
     "tenant": "t",
     "site": "s",
     "pack": "p",

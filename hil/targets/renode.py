@@ -22,6 +22,7 @@ from hil.targets.pty_bridge import PtyBridge
 
 BOARD = ROOT / "boards" / "mps2_an500" / "renode"
 PSRAM = 0x6000_0000
+CONSOLE = "uart0.log"
 GET_IT = (
     "no `renode` on PATH; get version 1.15 or newer, the portable package for Linux, from "
     "https://github.com/renode/renode/releases, unpack it and put its folder on PATH"
@@ -34,7 +35,8 @@ NOT_THERE = {
 
 _START_S = 60.0
 _STOP_S = 3.0
-_MONITOR_ERROR = "There was an error"
+_JOINED_S = 5.0
+_MONITOR_ERRORS = ("There was an error", "No such command or device", "Bad parameters for command")
 
 
 def missing(image: Path = emulator.IMAGE) -> str:
@@ -63,19 +65,25 @@ def script(folder: Path, *, free: bool, broker: bool) -> str:
         f"$platform=@{folder}/mps2_an500.repl",
         f"include @{folder}/mps2_an500.resc",
         f"sysbus LoadBinary @{folder}/nvm.bin {PSRAM:#x}",
-        f"uart0 CreateFileBackend @{folder}/uart0.log true",
     ]
     for n, name in enumerate(("afe", "broker") if broker else ("afe",), 1):
         lines += [
             f'emulation CreateUartPtyTerminal "{name}" "{folder}/{name}" true',
             f"connector Connect sysbus.uart{n} {name}",
         ]
-    lines += [f"emulation SetGlobalAdvanceImmediately {str(not free).lower()}", "start"]
+    lines += [
+        f"emulation SetGlobalAdvanceImmediately {str(not free).lower()}",
+        f"sysbus.uart0 CreateFileBackend @{folder}/{CONSOLE} true",
+        "start",
+    ]
     return "\n".join(lines) + "\n"
 
 
 class RenodeTarget(SocketTarget):
     """`mps2_an500` under Renode, free or in lock-step; both over the UART, there is no DMA line."""
+
+    lossy = True
+    """What comes before Renode has joined the UART to its terminal is lost."""
 
     def __init__(self, setup: BoardSetup, *, lockstep: bool) -> None:
         super().__init__("mps2_an500", setup)
@@ -103,6 +111,9 @@ class RenodeTarget(SocketTarget):
             host, _, port = self.setup.broker.rpartition(":")
             connect = partial(socket.create_connection, (host, int(port)), 1.0)
             self._bridge(PtyBridge(self._terminal(child, "broker"), connect, again=True))
+        end = time.monotonic() + _JOINED_S
+        while not self.uart_log.exists() and time.monotonic() < end:  # made once the UARTs are joined
+            time.sleep(0.02)
 
     def _lay_out(self) -> None:
         for source in BOARD.iterdir():
@@ -132,15 +143,16 @@ class RenodeTarget(SocketTarget):
         end = time.monotonic() + _START_S
         while not path.is_symlink():
             child.require_alive()
-            if time.monotonic() > end or _MONITOR_ERROR in child.tail(20):
-                raise TargetError(f"renode: made no {name} terminal; it said: {child.tail(12)}")
+            said = child.tail(12)
+            if time.monotonic() > end or any(error in said for error in _MONITOR_ERRORS):
+                raise TargetError(f"renode: made no {name} terminal; it said: {said}")
             time.sleep(0.02)
         return path
 
     @property
     def uart_log(self) -> Path:
         """What UART0 printed."""
-        return self.folder / "uart0.log"
+        return self.folder / CONSOLE
 
     def console_tail(self) -> str:
         """See Target: the board's own console, else Renode's messages."""

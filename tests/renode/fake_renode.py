@@ -54,7 +54,7 @@ class Monitor:
             (r"cpu VectorTableOffset 0x0", lambda: None),
             (r"sysbus LoadELF (\S+)", self.load_elf),
             (r"sysbus LoadBinary (\S+) (0x\w+)", self.load_binary),
-            (r"uart0 CreateFileBackend @(\S+) true", self.file_backend),
+            (r"sysbus\.uart0 CreateFileBackend @(\S+) true", self.file_backend),
             (r'emulation CreateUartPtyTerminal "(\w+)" "(\S+)" true', self.terminal),
             (r"connector Connect sysbus\.(uart[12]) (\w+)", self.connect),
             (r"emulation SetGlobalAdvanceImmediately (?:true|false)", lambda: None),
@@ -112,6 +112,7 @@ class Monitor:
 
     def file_backend(self, path: str) -> None:
         self.console = Path(path)
+        self.console.touch()
 
     def terminal(self, name: str, path: str) -> None:
         self.terminals[name], slave = pty.openpty()

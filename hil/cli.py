@@ -14,7 +14,7 @@ from hil.logs import Log, LogError, choose_log
 from hil.report import print_table, write_reports
 from hil.runner import DAY_TICKS, Outcome, RunOptions, run_scenario
 from hil.scenario import Scenario, ScenarioError, find_scenario, load_scenario, scenarios
-from hil.targets import NAMES, TargetError
+from hil.targets import NAMES, TargetError, renode
 from hil.targets.base import ROOT
 
 
@@ -29,10 +29,12 @@ def hil() -> None:
 
 
 @hil.command("list")
-def list_scenarios() -> None:
-    """Scenarios that come with the project."""
-    for name, path in scenarios().items():
-        click.echo(f"{name:22} {load_scenario(path).title}")
+@click.option("--emulator", type=click.Choice(["qemu", "renode"]), default="qemu", show_default=True)
+def list_scenarios(emulator: str) -> None:
+    """Scenarios that come with the project and that the emulator can run."""
+    for scenario in map(load_scenario, scenarios().values()):
+        if emulator == "qemu" or not renode.unsupported(scenario):
+            click.echo(f"{scenario.name:22} {scenario.title}")
 
 
 @hil.command()
@@ -52,10 +54,13 @@ def run(
 ) -> None:  # fmt: skip
     """Run scenarios (all when none is named) and report; fails when an expectation does not hold."""
     console = Console(stderr=as_json, quiet=as_json)
-    folder = out or ROOT / "build" / "hil" / target
+    on_renode = target == "mps2_an500" and emulator == "renode"
+    folder = out or ROOT / "build" / "hil" / (f"{target}-renode" if on_renode else target)
     options = RunOptions(target, emulator, port, seed)
     try:
         chosen = [find_scenario(name) for name in names or scenarios()]
+        if on_renode:
+            chosen = _on_renode(chosen, named=bool(names), console=console)
         log = choose_log(data, state_dir(), short=True) if any(s.drive for s in chosen) else None
         outcomes = _run_all(chosen, log, options, console)
     except (ScenarioError, LogError, TargetError, ValueError) as error:
@@ -70,6 +75,19 @@ def run(
         print_table(outcomes, console)
         console.print(f"{'passed' if passed else 'FAILED'}; report: {page}")
     raise SystemExit(0 if passed else 1)
+
+
+def _on_renode(chosen: list[Scenario], *, named: bool, console: Console) -> list[Scenario]:
+    """Those that Renode can run; one asked for by name that it cannot is an error."""
+    if lack := renode.missing():
+        raise TargetError(f"renode: {lack}")
+    kept = [scenario for scenario in chosen if not renode.unsupported(scenario)]
+    for scenario in chosen:
+        if why := renode.unsupported(scenario):
+            if named:
+                raise TargetError(f"{scenario.name}: {why}; use --emulator qemu")
+            console.print(f"left out: {scenario.name}: {why}")
+    return kept
 
 
 def _run_all(chosen: list[Scenario], log: Log | None, options: RunOptions, console: Console) -> list[Outcome]:

@@ -117,6 +117,7 @@ _GATES_OF = const(12)  # by state
 _ROWS_OF = const(20)  # by state: where its transitions begin
 _TABLE = const(28)  # mask and next state each; 0 ends those of a state
 _STATES = const(8)
+_LAST = const(127)  # of the words, the rest of which are 0
 
 # States and values of other tables that viper must know as numbers; a test compares them.
 _IN_CLOSED = const(3)
@@ -224,11 +225,12 @@ def _step(state_at: int, config_at: int, values_at: int, bits: int) -> int:
     # The first transition that the conditions allow; the gates of the state then reached.
     state = ptr32(state_at)
     config = ptr32(config_at)
-    at = config[_ROWS_OF + state[_STATE]]
+    # Indices are masked: a flipped bit must not send us out of the table.
+    at = config[_ROWS_OF + (state[_STATE] & 7)] & _LAST
     while config[at]:
         mask = config[at]
         if bits & mask == mask:
-            now = config[at + 1]
+            now = config[at + 1] & 7
             if now == _IN_CLOSED:
                 state[_TRIES] = 0
             elif now == _IN_COOL_DOWN:
@@ -240,8 +242,8 @@ def _step(state_at: int, config_at: int, values_at: int, bits: int) -> int:
             state[_STATE] = now
             state[_IN_STATE_MS] = 0
             break
-        at += 2
-    gates = config[_GATES_OF + state[_STATE]]
+        at = (at + 2) & _LAST
+    gates = config[_GATES_OF + (state[_STATE] & 7)]
     state[_GATES] = gates
     return gates | state[_STATE] << 8
 
@@ -266,7 +268,8 @@ class Contactor:
                 if before == state:
                     table += (mask, after)
             table.append(0)
-        self.config = words_of(config + begins + table)
+        config += begins + table
+        self.config = words_of(config + [0] * (_LAST + 2 - len(config)))
 
     def watch(self, sample: "Sample", values: "array[int]") -> "Callable[[int], None]":
         """Bound once for the tick: look at a fresh FAST sample before the fault table is evaluated."""

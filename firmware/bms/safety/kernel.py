@@ -21,6 +21,7 @@ from micropython import const
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from bms.contract import SafetyParts
     from bms.sample import Command, Estimate, Sample, Snapshot
@@ -189,7 +190,7 @@ class Kernel:
                 _command,
                 address(self._bits),
             ),
-            (self.guard.memory, self.guard.kept, self.guard.whole, self.monitor.raise_now),
+            (self.guard.memory, self.guard.kept, self.guard.whole, self._recover),
         )
 
         @micropython.native
@@ -198,10 +199,10 @@ class Kernel:
             elapsed, read, gate_set, write, sample, command, words = outside
             advance, words_at, fast_at, seq_at, body_at = times
             monitor, contactor, period, hand_over, between, put_command, bits_at = inside
-            memory, kept, all_of_it, raise_now = guard
+            memory, kept, all_of_it, recover = guard
             elapsed_ms = elapsed()
             if memory != kept:
-                raise_now(_STATE_CORRUPT)
+                recover()
             read(sample)
             left = advance(words_at, fast_at, seq_at, body_at, elapsed_ms, period)
             monitor(elapsed_ms)
@@ -221,7 +222,7 @@ class Kernel:
         """The tick's part at the start of a period, bound once: publish the estimate, hold a snapshot."""
         sample, snapshot, values = self._sample, self._snapshot, self.monitor.measure.values
         body, packed = self._command.body, memoryview(self._estimate.packed)
-        copies = [
+        copies: "list[tuple[Any, Any]]" = [
             (body[6:7], packed[0:1]),  # as sample.Command.publish
             (body[8:24], packed[1:17]),
             (body[40:44], packed[17:21]),
@@ -253,6 +254,16 @@ class Kernel:
             values[_LATE_PERIODS] = words[_LATE] + BIAS
 
         return hand_over
+
+    def _recover(self) -> None:
+        # Nothing in there can be trusted: begin as after a reset, but lose no latched row.
+        memory, kept = self.guard.memory, self.guard.kept
+        latched = len(memory) - 8
+        for i in range(latched):
+            memory[i] = 0
+        for i in range(latched, len(memory)):
+            memory[i] |= kept[i]
+        self.monitor.raise_now(_STATE_CORRUPT)
 
     def _between(self) -> None:
         # Every 20 ms, in a tick that has little else to do.

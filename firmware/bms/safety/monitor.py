@@ -112,9 +112,9 @@ def _flips(rows_at: int, n: int, last: int, values_at: int, counts_at: int, bits
     bits = ptr8(bits_at)
     while n < last:
         row = ptr32(rows_at + n * _ROW_BYTES)
-        value = values[row[_SIGNAL]]
+        value = values[row[_SIGNAL] & 31]  # masked: a flipped bit must not send us out of the table
         flags = row[_FLAGS]
-        id = row[_ID]
+        id = row[_ID] & 63
         active = (bits[id >> 3] >> (id & 7)) & 1
         level = row[_CLEAR] if active else row[_LIMIT]
         beyond = 0
@@ -145,7 +145,7 @@ def _decide(rows_at: int, n: int, state_at: int, bits_at: int):
     strongest = 0
     at = 0
     while n:
-        id = rows[at + _ID]
+        id = rows[at + _ID] & 63
         if (bits[id >> 3] | bits[8 + (id >> 3)]) >> (id & 7) & 1 and rows[at + _ACTION] >= strongest:
             strongest = rows[at + _ACTION] + 1
         at += _ROW

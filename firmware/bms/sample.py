@@ -98,3 +98,14 @@ class Estimate:
         self.sigma_cpct = UNKNOWN_CPCT
         self.kept = 0
         self.next_seq = 0
+        # what control decided: limits in 0.1 A, both >= 0, with the ids of the limiters in force
+        self.charge_limit_da = 0
+        self.discharge_limit_da = 0
+        self.charge_limiter = 0
+        self.discharge_limiter = 0
+        self.limiter = 0
+        self.balance = bytearray(4)
+        self.pump_pct = 0
+        self.charge_phase = 0
+        self.charge_request_mv = 0
+        self.charge_request_ma = 0

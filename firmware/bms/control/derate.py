@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bms.sample import Estimate, Snapshot
     from bms.tables.faults import Fault
 
+_SIDES = (CHARGE, DISCHARGE)
 _WHOLE = 1000
 _MOST_DA = 0xFFFF
 
@@ -124,11 +125,9 @@ class Derate:
         self.discharge_da = self._limit_ma[DISCHARGE] // 100
 
     def _find_targets(self, snapshot: "Snapshot", estimate: "Estimate") -> None:
-        target = self._target_ma
-        why = self._why
-        for side in (CHARGE, DISCHARGE):
-            target[side] = self._base_ma[side]
-            why[side] = NONE
+        for side in _SIDES:
+            self._target_ma[side] = self._base_ma[side]
+            self._why[side] = NONE
         if not (snapshot.fast_known and snapshot.cells_known and snapshot.temps_known):
             return self._stop(limiters.QUALITY)
         if snapshot.state != CLOSED:
@@ -140,17 +139,17 @@ class Derate:
         for side, limiter, signal, begin, end, floor in self._maps:
             self._allow(side, limiter, share(self._signal[signal], begin, end, floor))
         if self._remote_ms > 0:
-            for side in (CHARGE, DISCHARGE):
-                if self._remote_ma[side] < target[side]:
-                    target[side] = self._remote_ma[side]
-                    why[side] = limiters.REMOTE
+            for side in _SIDES:
+                self._cap(side, limiters.REMOTE, self._remote_ma[side])
 
     def _stop(self, limiter: int) -> None:
         self._allow(CHARGE, limiter, 0)
         self._allow(DISCHARGE, limiter, 0)
 
     def _allow(self, side: int, limiter: int, permille: int) -> None:
-        allowed_ma = self._base_ma[side] * permille // _WHOLE
+        self._cap(side, limiter, self._base_ma[side] * permille // _WHOLE)
+
+    def _cap(self, side: int, limiter: int, allowed_ma: int) -> None:
         if allowed_ma < self._target_ma[side]:
             self._target_ma[side] = allowed_ma
             self._why[side] = limiter

@@ -177,7 +177,7 @@ def test_a_protection_that_derates_takes_its_share():
         61, "warm", row.group, row.signal, row.compare, row.limit, row.clear, 1, 0, faults.DERATE, 1, 1000, ""
     )
     limits = defaults(NMC)
-    derate = Derate(limits, faults.FAULTS + (asking,))
+    derate = Derate(limits, (*faults.FAULTS, asking))
     snapshot = healthy.snapshot()
     estimate = healthy.estimate()
     for _ in range(300):

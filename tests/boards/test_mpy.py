@@ -108,6 +108,6 @@ def plain(module: dict[str, Any]) -> dict[str, list[dict[str, object]]]:
     tables: dict[str, list[dict[str, object]]] = {}
     for name, rows in module.items():
         if name.isupper():
-            entries: tuple[Any, ...] = rows if isinstance(rows, tuple) else (rows,)
+            entries: list[Any] = [*rows] if type(rows) is tuple else [rows]
             tables[name] = [{**getattr(row, "__dict__", {"value": row}), "doc": ""} for row in entries]
     return tables

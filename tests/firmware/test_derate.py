@@ -177,7 +177,9 @@ def test_a_protection_that_derates_takes_its_share():
         61, "warm", row.group, row.signal, row.compare, row.limit, row.clear, 1, 0, faults.DERATE, 1, 1000, ""
     )
     limits = defaults(NMC)
-    derate = Derate(limits, (*faults.FAULTS, asking))
+    rows = list(faults.FAULTS)
+    rows.append(asking)
+    derate = Derate(limits, tuple(rows))
     snapshot = healthy.snapshot()
     estimate = healthy.estimate()
     for _ in range(300):

@@ -7,6 +7,7 @@ which way a safety-class value is tightened: -1 lower is safer, +1 higher is saf
 
 import hashlib
 import struct
+from array import array
 
 SAFETY = "safety"
 TUNING = "tuning"
@@ -181,7 +182,9 @@ def preset(name: str, chemistry: int) -> "tuple[int, int, int]":
 
 def defaults(chemistry: int) -> "dict[str, int]":
     """Every parameter's default for a chemistry, by name."""
-    return {row.name: preset(row.name, chemistry)[0] for row in PARAMS}
+    # Through an array: in a frozen tuple a number beyond 13 bits is a long integer, whose every sum allocates.
+    values = array("i", [preset(row.name, chemistry)[0] for row in PARAMS])
+    return {PARAMS[i].name: values[i] for i in range(len(PARAMS))}
 
 
 def fingerprint(values: "dict[str, int]") -> bytes:

@@ -180,6 +180,26 @@ def test_unknown_data_heat_and_a_trip_stop_it_at_once():
         assert not bench.balance.finished
 
 
+def test_after_unknown_data_rest_has_to_come_again():
+    bench = Bench()
+    assert bench.bleeding(*SPREAD) == [1, 3]
+    bench.snapshot.fast_known = False
+    bench.run()
+    bench.snapshot.fast_known = True
+    bench.rest()
+    assert bench.run(PAUSE - 1) == []
+    assert bench.run() == [1, 3]
+
+
+def test_a_level_pack_finishes_nothing():
+    bench = Bench()
+    healthy.cells(bench.snapshot, 3700)
+    bench.rest()
+    for _ in range(2 * (PAUSE + BLEED)):
+        bench.run()
+        assert not bench.balance.finished
+
+
 def test_open_contactors_do_not_hinder_it():
     bench = Bench()
     bench.snapshot.state = OPEN

@@ -121,6 +121,18 @@ def test_full_is_little_current_at_the_charge_voltage_for_a_while():
         assert bench.nothing_asked()
 
 
+def test_an_interruption_starts_the_wait_for_full_anew():
+    bench = Bench()
+    healthy.cells(bench.snapshot, 4200)
+    bench.snapshot.current_ma = 100
+    bench.run(CONFIRM_MS // 100 - 1)
+    bench.snapshot.current_ma = 1500
+    bench.run()
+    bench.snapshot.current_ma = 100
+    assert bench.run(CONFIRM_MS // 100 - 1) == CHARGE_CV
+    assert bench.run() == CHARGE_FULL
+
+
 def test_little_current_alone_is_not_full():
     bench = Bench()
     bench.snapshot.current_ma = 100

@@ -22,6 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from rigless import String
 
 ROW = {row.name: row for row in FAULTS}
+CORRUPT = sum(1 << (ROW[name].id & 7) for name in ("state_corrupt", "parameters_corrupt"))
 SELF_TICKS = faults.PERIOD_MS[faults.SELF] // TICK_MS
 CLOSING = signals.GATE_POSITIVE | signals.GATE_PRECHARGE
 
@@ -74,7 +75,9 @@ def test_numbers_that_viper_must_know() -> None:
                      "_STATES": len(signals.STATES)}),
         (kernel, {"_LATE_PERIODS": place("late_periods"), "_LINK_ERRORS": place("link_errors"),
                   "_IN_OPENING": signals.OPENING, "_PARAMETERS_CORRUPT": ROW["parameters_corrupt"].id,
-                  "_STATE_CORRUPT": ROW["state_corrupt"].id, "_FULL": measure.BIAS}),
+                  "_STATE_CORRUPT": ROW["state_corrupt"].id,
+                  "_CORRUPT_BYTE": ROW["state_corrupt"].id >> 3, "_CORRUPT_BITS": CORRUPT,
+                  "_FULL": measure.BIAS}),
         (afe_serial, {"_HEADER": frame.HEADER, "_LARGEST_HIGH": LARGEST_MA >> 16, "_OPEN_WIRE": OPEN_WIRE,
                       "_OPEN_CELL_MV": frame.OPEN_CELL_MV}),
     ):  # fmt: skip

@@ -34,6 +34,14 @@ class Sample:
         self.isolation_kohm = 0
         self.temps_seq = 0
 
+    def put_fast(self, current_ma: int, pack_mv: int, link_mv: int, feedback: int) -> None:
+        """Store a FAST group that can be believed, and count it."""
+        self.current_ma = current_ma
+        self.pack_mv = pack_mv
+        self.link_mv = link_mv
+        self.feedback = feedback
+        self.fast_seq = (self.fast_seq + 1) & 0xFFFF
+
 
 class Command:
     """What the tick tells the AFE and the rig; the fields of an ACTUATE frame.

@@ -6,6 +6,7 @@ Not emulated: SLEEP and below, security, OTP, permanent failures, calibration bu
 
 from __future__ import annotations
 
+import functools
 import struct
 
 from hil.chips.bq76952_analog import Analog
@@ -31,6 +32,7 @@ DEFAULTS = {
 }  # fmt: skip
 
 
+@functools.cache
 def crc8(data: bytes, crc: int = 0) -> int:
     """x^8 + x^2 + x + 1, bit by bit."""
     for byte in data:
@@ -81,7 +83,7 @@ class Bq76952Chip:
     def setting(self, address: int, size: int = 1) -> int:
         """Unsigned value in the data memory."""
         at = address - 0x9000
-        return int.from_bytes(self.memory[at : at + size], "little")
+        return self.memory[at] if size == 1 else int.from_bytes(self.memory[at : at + size], "little")
 
     def advance(self, us: int) -> None:
         """Let time pass."""

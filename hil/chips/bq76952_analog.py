@@ -10,8 +10,12 @@ from dataclasses import dataclass
 SCD_MV = (10, 20, 40, 60, 80, 100, 125, 150, 175, 200, 250, 300, 350, 400, 450, 500)
 _OPEN_DROP_MV = 1650.0
 """55 uA for a slot of 3 ms out of 100 nF."""
-_STEP_US = 500
+_STEP_US = 1500
 FULLSCAN, ADSCAN = 0x80, 0x02
+
+# where the thresholds of the temperatures lie, and the delays in loops of 3.3 ms
+_TEMPERATURES = {"OTC": 0x929A, "OTD": 0x929D, "UTC": 0x92A6, "UTD": 0x92A9}
+_LOOPS = {"COV": (0x9279, 2), "CUV": (0x9276, 2), "OCC": (0x9281, 1), "OCD1": (0x9283, 1)}
 
 
 @dataclass
@@ -155,6 +159,9 @@ class Analog:
 
     def _pins_mv(self) -> list[float]:
         found = list(self.cell_mv)
+        if not self.open_wires:
+            self._drift_mv[:] = [0.0] * 16
+            return found
         for wire in range(16):
             if wire not in self.open_wires:
                 self._drift_mv[wire] = 0.0
@@ -168,41 +175,42 @@ class Analog:
     # ---- protections: comparators of their own, not the ADC loop
 
     def _protect(self, ms: float) -> None:
+        mask = self._setting(0x9304, 2)
+        cells = [mv for i, mv in enumerate(self._pins_mv()) if mask & 1 << i] or [3000.0]
+        sensors = [self.temperature_c[i] for i in range(3) if self._setting(0x92FD + i, 1)] or [25.0]
         for row in self.protections:
-            enabled = self._setting(0x9261 + row.status, 1) & 1 << row.bit
-            over, delay_ms = self._condition(row.name)
-            row.held_ms = row.held_ms + ms if enabled and over else 0.0
+            over = self._beyond(row.name, cells, sensors)
+            enabled = over and self._setting(0x9261 + row.status, 1) & 1 << row.bit
+            row.held_ms = row.held_ms + ms if enabled else 0.0
             row.gone_ms = 0.0 if over else row.gone_ms + ms
-            if row.held_ms and row.held_ms >= delay_ms:
+            if enabled and row.held_ms >= self._delay_ms(row.name):
                 self.safety[row.status] |= 1 << row.bit
             elif row.gone_ms >= 1000 * self._setting(0x92AF, 1):
                 self.safety[row.status] &= ~(1 << row.bit)
 
-    def _loop_delay_ms(self, address: int, size: int) -> float:
-        return 3.3 * (2 + self._setting(address, size))
-
-    def _condition(self, name: str) -> tuple[bool, float]:
-        used = [mv for i, mv in enumerate(self._pins_mv()) if self._setting(0x9304, 2) & 1 << i] or [3000.0]
+    def _beyond(self, name: str, cells: list[float], sensors: list[float]) -> bool:
         shunt_mv = self.current_ma * self.shunt_uohm / 1e6
+        if name in _TEMPERATURES:
+            raw = self._setting(_TEMPERATURES[name], 1)
+            threshold_c = raw - 256 if raw & 0x80 else raw
+            return max(sensors) > threshold_c if name[0] == "O" else min(sensors) < threshold_c
         if name == "COV":
-            return max(used) > 50.6 * self._setting(0x9278, 1), self._loop_delay_ms(0x9279, 2)
+            return max(cells) > 50.6 * self._setting(0x9278, 1)
         if name == "CUV":
-            return min(used) < 50.6 * self._setting(0x9275, 1), self._loop_delay_ms(0x9276, 2)
+            return min(cells) < 50.6 * self._setting(0x9275, 1)
         if name == "OCC":
-            return shunt_mv > 2 * self._setting(0x9280, 1), self._loop_delay_ms(0x9281, 1)
+            return shunt_mv > 2 * self._setting(0x9280, 1)
         if name == "OCD1":
-            return -shunt_mv > 2 * self._setting(0x9282, 1), self._loop_delay_ms(0x9283, 1)
-        if name == "SCD":
-            return -shunt_mv > SCD_MV[self._setting(0x9286, 1)], 0.015 * (self._setting(0x9287, 1) - 1)
-        return self._temperature(name)
+            return -shunt_mv > 2 * self._setting(0x9282, 1)
+        return -shunt_mv > SCD_MV[self._setting(0x9286, 1)]
 
-    def _temperature(self, name: str) -> tuple[bool, float]:
-        address = {"OTC": 0x929A, "OTD": 0x929D, "UTC": 0x92A6, "UTD": 0x92A9}[name]
-        on = [self.temperature_c[i] for i in range(3) if self._setting(0x92FD + i, 1)] or [25.0]
-        raw = self._setting(address, 1)
-        threshold_c = raw - 256 if raw & 0x80 else raw
-        delay_ms = 1000.0 * self._setting(address + 1, 1)
-        return (max(on) > threshold_c if name[0] == "O" else min(on) < threshold_c), delay_ms
+    def _delay_ms(self, name: str) -> float:
+        if name in _TEMPERATURES:
+            return 1000.0 * self._setting(_TEMPERATURES[name] + 1, 1)
+        if name == "SCD":
+            return 0.015 * (self._setting(0x9287, 1) - 1)
+        address, size = _LOOPS[name]
+        return 3.3 * (2 + self._setting(address, size))
 
     # ---- balancing
 

@@ -39,8 +39,8 @@ class Analog:
     """Inputs: `cell_mv` (16), `current_ma` (positive charges), `pack_mv`, `temperature_c` (TS1..3),
     `shunt_uohm`, `open_wires` (numbers of the upper sense wires that are cut, from 0).
 
-    `setting(address, size)` reads the data memory. `broken_rule` tells balancing that the chip's
-    schematic does not allow: neighbours at once, or a cell that is not there.
+    `setting(address, size)` reads the data memory. `broken_rule` tells balancing that is not
+    allowed: neighbours at once, too many cells, or one that is not there.
     """
 
     def __init__(self, setting: Callable[[int, int], int]) -> None:
@@ -222,5 +222,7 @@ class Analog:
             self.broken_rule = f"neighbours balanced at once: {mask:#06x}"
         if mask & ~self._setting(0x9304, 2):
             self.broken_rule = f"cells balanced that are not there: {mask:#06x}"
+        if mask.bit_count() > self._setting(0x933A, 1):
+            self.broken_rule = f"more cells balanced than are allowed: {mask:#06x}"
         self.balancing = mask
         self._balancing_us = 20_000_000

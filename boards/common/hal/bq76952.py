@@ -5,6 +5,7 @@ one job with one or two. Nothing waits: what the chip is not ready to tell is as
 Registers: TI SLUUBY2B.
 """
 
+import micropython
 import time
 
 from array import array
@@ -109,6 +110,7 @@ class Bq76952(ChipAfe):
             "check wiring, pull-ups and supply" % (ADDRESS, self._bus.bad)
         )
 
+    @micropython.native
     def read(self, sample: "Sample") -> None:
         """What the chip has new since the last call; before it is `configured`: set it up."""
         programmer = self._setup
@@ -132,6 +134,7 @@ class Bq76952(ChipAfe):
 
     # ---- running
 
+    @micropython.native
     def _fast(self, sample: "Sample") -> None:
         bus = self._bus
         if not bus.read(_STACK, 8):
@@ -142,6 +145,7 @@ class Bq76952(ChipAfe):
             self._feedback.bits(),
         )  # fmt: skip
 
+    @micropython.native
     def _do(self, sample: "Sample") -> None:
         job = self._job
         if job == _SCAN:
@@ -182,6 +186,7 @@ class Bq76952(ChipAfe):
         get_16s(self._mv, first, self._bus.data, 0, 8)
         return True
 
+    @micropython.native
     def _cells(self, sample: "Sample") -> None:
         last = self.n_cells - 1
         found = 0

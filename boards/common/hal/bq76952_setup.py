@@ -79,6 +79,7 @@ def _settings(limits: "dict[str, int]", n_cells: int, n_temps: int, shunt_uohm: 
         Row("Check Time", 0x9314, 1, 1),
         Row("Balancing Configuration", 0x9335, 1, 0),
         Row("Cell Balance Interval", 0x9339, 1, 20),
+        Row("Cell Balance Max Cells", 0x933A, 1, MAX_CELLS // 2),
         Row("Enabled Protections A", 0x9261, 1, _PROTECT_A),
         Row("Enabled Protections B", 0x9262, 1, _PROTECT_B),
         Row("CHG FET Protections A", 0x9265, 1, 0x98),

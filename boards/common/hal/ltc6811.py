@@ -6,6 +6,8 @@ or unheard one leaves (0xFFFF) is never taken for a measurement. docs/afe.md has
 Registers: LTC6811-1 data sheet rev. C, tables 36 to 51.
 """
 
+import micropython
+
 from array import array
 from bms.fixed import get_u16
 from hal import ltc6811_chain as wire
@@ -86,7 +88,9 @@ class Ltc6811(ChipAfe):
         self._chain = Chain(spi, cs, n_chips)
         self._frontend = frontend
         self._first = (n_cells + n_chips - 1) // n_chips
+        self._last = n_cells - self._first * (n_chips - 1)
         self._config = Config(self._chain)
+        self._balance = 0
         self._third = array("H", [_NONE] * n_chips)
         self._raw = array("H", [_NONE] * (MAX_CELLS * n_chips))
         self._up = array("H", [_NONE] * (MAX_CELLS * n_chips))
@@ -116,17 +120,20 @@ class Ltc6811(ChipAfe):
         self._started = False
         self.configured = True
 
+    @micropython.native
     def write(self, command: "Command", ms_low: int, ms_high: int) -> None:
         """Take the balancing bitmap; it goes into the chips once a frame."""
-        bits = command.balance[0] | command.balance[1] << 8 | command.balance[2] << 16
-        for chip in range(self._chain.n):
-            self._config.balance(chip, bits >> chip * self._first & (1 << self._count(chip)) - 1)
-
-    def _count(self, chip: int) -> int:
-        return self._first if chip == 0 else self.n_cells - self._first
+        bits = get_u16(command.balance, 0) | command.balance[2] << 16
+        if bits == self._balance:
+            return
+        self._balance = bits
+        self._config.balance(0, bits & (1 << self._first) - 1)
+        if self._chain.n > 1:
+            self._config.balance(1, bits >> self._first & (1 << self._last) - 1)
 
     # ---- the tick
 
+    @micropython.native
     def read(self, sample: "Sample") -> None:
         """One tick of the frame; before the chain is `configured`: set it up."""
         if not self.configured:
@@ -146,6 +153,7 @@ class Ltc6811(ChipAfe):
             chain.order(wire.CLRSTAT)
         chain.order(conversion)
 
+    @micropython.native
     def _read_all(self, sample: "Sample", reads: int) -> None:
         if reads & _FAST:
             self._fast(sample, reads & _TEMPS)
@@ -163,6 +171,7 @@ class Ltc6811(ChipAfe):
         if reads & _WRITE:
             self._config.write()
 
+    @micropython.native
     def _fast(self, sample: "Sample", temps: int) -> None:
         chain = self._chain
         if not chain.read(wire.RDAUXA):
@@ -201,6 +210,7 @@ class Ltc6811(ChipAfe):
             sample.isolation_kohm = self.isolation_kohm
             sample.temps_seq = (sample.temps_seq + 1) & 0xFFFF
 
+    @micropython.native
     def _cells(self, sample: "Sample") -> None:
         # One group of three a tick; a set counts when all four came one after the other.
         group = self._group
@@ -209,24 +219,21 @@ class Ltc6811(ChipAfe):
         self._group = group + 1 & 3
         if group != 3 or not self._whole or not self._config.trusted:
             return
-        for chip in range(self._chain.n):
-            for i in range(self._count(chip)):
-                sample.cell_mv[chip * self._first + i] = (self._raw[chip * MAX_CELLS + i] + 5) // 10
+        first = self._first
+        wire.millivolts(sample.cell_mv, 0, self._raw, 0, first)
+        if first < self.n_cells:
+            wire.millivolts(sample.cell_mv, first, self._raw, MAX_CELLS, self._last)
         sample.cells_seq = (sample.cells_seq + 1) & 0xFFFF
 
+    @micropython.native
     def _take(self, group: int, to: "array[int]") -> bool:
         chain = self._chain
         if not chain.read(_CELL_READS[group]):
             return False
-        for chip in range(chain.n):
-            for i in range(3):
-                cell = 3 * group + i
-                reading = get_u16(chain.data, wire.GROUP * chip + 2 * i)
-                if reading == _NONE and cell < self._count(chip):
-                    self._bad += 1
-                    return False
-                to[chip * MAX_CELLS + cell] = reading
-        return True
+        if wire.spread(to, chain.data, group, chain.n, self._first, self._last):
+            return True
+        self._bad += 1
+        return False
 
     def _sum(self) -> None:
         # SC counts 2 mV and comes by another path than the cells; the flags compare with VUV and VOV
@@ -241,11 +248,9 @@ class Ltc6811(ChipAfe):
                 total_mv += 2 * reading
             self._pack_mv = total_mv
         if chain.read(wire.RDSTATB):
-            faults = 0
-            for chip in range(chain.n):
-                for i in range(self._count(chip)):
-                    if chain.data[wire.GROUP * chip + 2 + (i >> 2)] >> 2 * (i & 3) & 3:
-                        faults |= 1 << chip * self._first + i
+            faults = wire.beyond(chain.data, 2, self._first)
+            if chain.n > 1:
+                faults |= wire.beyond(chain.data, wire.GROUP + 2, self._last) << self._first
             self.chip_faults = faults
 
     # ---- open wires
@@ -258,25 +263,11 @@ class Ltc6811(ChipAfe):
         return True
 
     def _find_open(self) -> None:
-        # Data sheet, "Open-Wire Check": with the wire of C(n) open cell n + 1 reads lower by 400 mV and
-        # more with pull-up than with pull-down; C0 shows as a first cell at zero with pull-up, the topmost
-        # as a last one at zero (12 cells) or lower (fewer) with pull-down. Twice in a row counts, because
-        # the two readings are 30 ms apart and the load may step between them.
+        # Twice in a row counts: the two readings are 30 ms apart, and the load may step between them.
         if self._up[0] == _NONE:
             return
-        found = 0
-        for chip in range(self._chain.n):
-            at = chip * MAX_CELLS
-            count = self._count(chip)
-            wires = 0
-            for i in range(1, count):
-                if self._up[at + i] + _OPEN < self._raw[at + i]:
-                    wires |= 3 << i - 1
-            if self._up[at] == 0:
-                wires |= 1
-            last = at + count - 1
-            if self._raw[last] == 0 or self._raw[last] + _OPEN < self._up[last]:
-                wires |= 1 << count - 1
-            found |= wires << chip * self._first
+        found = wire.open_wires(self._up, self._raw, 0, self._first, _OPEN)
+        if self._chain.n > 1:
+            found |= wire.open_wires(self._up, self._raw, MAX_CELLS, self._last, _OPEN) << self._first
         self.open_wires = found & self._suspects
         self._suspects = found

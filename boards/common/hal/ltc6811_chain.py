@@ -60,6 +60,94 @@ def pec15(buf: ptr8, at: int, n: int, table: ptr16) -> int:
     return pec << 1
 
 
+@micropython.viper
+def unchain(dst: ptr8, src: ptr8, n: int, table: ptr16) -> int:
+    """dst = the groups of n chips from an answer, without command and PECs; 0 when a PEC is wrong."""
+    at = 4
+    to = 0
+    while n > 0:
+        pec = 16
+        end = at + 6
+        while at < end:
+            data = src[at]
+            dst[to] = data
+            pec = (pec << 8 ^ table[(pec >> 7 ^ data) & 0xFF]) & 0x7FFF
+            at += 1
+            to += 1
+        if src[at] != pec >> 7 or src[at + 1] != pec << 1 & 0xFF:
+            return 0
+        at += 2
+        n -= 1
+    return 1
+
+
+@micropython.viper
+def spread(dst: ptr16, src: ptr8, group: int, n: int, first: int, last: int) -> int:
+    """Readings 3 group .. 3 group + 2 of each of n chips into dst, 12 to a chip.
+
+    0 when one of a cell in use was not converted; the chips have `first` cells, the last one `last`.
+    """
+    good = 1
+    chip = 0
+    at = 0
+    while chip < n:
+        count = last if chip == n - 1 else first
+        cell = 3 * group
+        end = cell + 3
+        while cell < end:
+            reading = src[at] | src[at + 1] << 8
+            if reading == 0xFFFF and cell < count:
+                good = 0
+            dst[12 * chip + cell] = reading
+            at += 2
+            cell += 1
+        chip += 1
+    return good
+
+
+@micropython.viper
+def millivolts(dst: ptr16, to: int, src: ptr16, at: int, n: int):
+    """dst[to : to + n] = src[at : at + n] from 100 uV to mV, rounded."""
+    i = 0
+    while i < n:
+        dst[to + i] = (src[at + i] + 5) // 10
+        i += 1
+
+
+@micropython.viper
+def open_wires(up: ptr16, down: ptr16, at: int, n: int, step: int) -> int:
+    """Cells (bit = cell) of one chip with an open wire, from its n readings with pull-up and pull-down.
+
+    Data sheet, "Open-Wire Check": with the wire of C(n) open cell n + 1 reads lower by `step` and more
+    with pull-up than with pull-down; C0 shows as a first cell at zero with pull-up, the topmost one as a
+    last cell at zero (12 cells) or lower by `step` (fewer) with pull-down.
+    """
+    found = 0
+    i = 1
+    while i < n:
+        if up[at + i] + step < down[at + i]:
+            found |= 3 << (i - 1)
+        i += 1
+    if up[at] == 0:
+        found |= 1
+    top = at + n - 1
+    if down[top] == 0 or down[top] + step < up[top]:
+        found |= 1 << (n - 1)
+    return found
+
+
+@micropython.viper
+def beyond(src: ptr8, at: int, n: int) -> int:
+    """Cells (bit = cell) with a UV or OV flag, two bits a cell from byte `at` on."""
+    found = 0
+    i = 0
+    while i < n:
+        if src[at + (i >> 2)] >> 2 * (i & 3) & 3:
+            found |= 1 << i
+        i += 1
+    return found
+
+
 def _command(code: int, n: int) -> bytearray:
     # command, its PEC, and n bytes of clock for the answer
     frame = bytearray(b"\xff" * (4 + n))
@@ -90,6 +178,7 @@ class Chain:
         self._dummy = bytearray(1)
         cs.value(1)
 
+    @micropython.native
     def wake(self) -> None:
         """A pulse for each chip: after 4.3 ms of silence their ports are idle."""
         for _ in range(self.n):
@@ -97,28 +186,24 @@ class Chain:
             self._spi.write(self._dummy)
             self._cs.value(1)
 
+    @micropython.native
     def order(self, code: int) -> None:
         """Send a command without data."""
         self._cs.value(0)
         self._spi.write(self._orders[code])
         self._cs.value(1)
 
+    @micropython.native
     def read(self, code: int) -> bool:
         """Read a register group of every chip into `data`; False, and counted, when a PEC is wrong."""
         answer = self._answer
         self._cs.value(0)
         self._spi.write_readinto(self._reads[code], answer)
         self._cs.value(1)
-        for chip in range(self.n):
-            at = 4 + FRAME * chip
-            pec = pec15(answer, at, GROUP, PEC15)
-            if answer[at + 6] != pec >> 8 or answer[at + 7] != pec & 0xFF:
-                self.bad += 1
-                return False
-            to = GROUP * chip
-            for i in range(GROUP):
-                self.data[to + i] = answer[at + i]
-        return True
+        if unchain(self.data, answer, self.n, PEC15):
+            return True
+        self.bad += 1
+        return False
 
     def configure(self, config: bytearray) -> None:
         """Write the configuration groups: GROUP bytes a chip, the nearest one first."""

@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 from bms.sample import Command, Sample
 from bms.tables import params
-from conftest import ROOT
-from test_hal_on_micropython import run
 
 from hil.chips.bq76952 import Bq76952Chip, crc8
 from hil.chips.i2c import I2cBus
@@ -438,55 +436,3 @@ def test_balancing_ends_by_itself_when_nobody_asks_any_more(rig: Rig) -> None:
     assert rig.analog.balancing == 1
     rig.chip.advance(21_000_000)
     assert rig.analog.balancing == 0
-
-
-# ---- on MicroPython
-
-DEVICE = """
-import sys
-sys.path[:0] = ["{root}/firmware", "{root}/boards/common"]
-import gc, micropython
-from hal.bq76952 import Bq76952
-from hal.bq76952_bus import CRC8
-from bms.sample import Command, Sample
-from bms.tables import params
-
-class Wire:
-    # answers everything with zeros and right CRC bytes, and takes everything
-    def readfrom_mem_into(self, address, register, buf):
-        crc = CRC8[CRC8[CRC8[16] ^ register] ^ 17]
-        for i in range(0, len(buf), 2):
-            data = 0x82 if register == 0x62 and not i else 0xAA if register == 0x70 and not i % 4 else 0
-            if register == 0x70 and i % 4 == 2:
-                data = 11
-            buf[i] = data
-            buf[i + 1] = CRC8[crc ^ data]
-            crc = 0
-    def writeto(self, address, buf):
-        return len(buf)
-
-limits = params.defaults(0)
-afe = Bq76952(Wire(), 16, 3, limits, 1000)
-afe.configured = True
-afe._setup.state = 9
-afe._setup.check = lambda: None
-sample = Sample(16, 3)
-command = Command()
-command.balance[0] = 3
-for i in range(200):
-    afe.read(sample)
-    afe.write(command, 0, 0)
-gc.collect()
-micropython.heap_lock()
-for i in range(2000):
-    afe.read(sample)
-    afe.write(command, 0, 0)
-micropython.heap_unlock()
-print("FAST", sample.fast_seq, "CELLS", sample.cells_seq > 400, "ERRORS", afe.errors())
-"""
-
-
-def test_the_cyclic_path_allocates_nothing_on_micropython(tmp_path: Any) -> None:
-    assert ROOT.is_dir()
-    output = run(DEVICE, tmp_path)
-    assert output.splitlines()[-1:] == ["FAST 2200 CELLS True ERRORS 0"], output

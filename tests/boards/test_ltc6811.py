@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from bms.sample import Command, Sample
 from bms.tables import params
-from test_hal_on_micropython import run
 
 from hil.chips import thermistor
 from hil.chips.ltc6811 import Ltc6811Chain, pec15
@@ -443,67 +442,3 @@ def test_a_controller_that_falls_silent_stops_balancing(rig: Rig) -> None:
 def test_a_front_end_that_cannot_be_is_refused(numbers: tuple[int, ...], words: str) -> None:
     with pytest.raises(shared.AfeError, match=words):
         hal.Frontend(*numbers)
-
-
-# ---- on MicroPython
-
-DEVICE = """
-import sys
-sys.path[:0] = ["{root}/firmware", "{root}/boards/common"]
-import gc, micropython
-from hal.ltc6811 import Frontend, Ltc6811
-from hal.ltc6811_chain import PEC15, pec15
-from bms.sample import Command, Sample
-from bms.tables import params
-
-class Pin:
-    def value(self, level):
-        pass
-
-class Spi:
-    # two chips whose every register group reads six bytes of 0x3A, 0x4B
-    config = bytearray(12)
-    def write(self, buf):
-        if len(buf) == 20:
-            for i in range(6):
-                self.config[i] = buf[12 + i]
-                self.config[6 + i] = buf[4 + i]
-    def write_readinto(self, out, into):
-        code = out[0] << 8 | out[1]
-        for chip in range(2):
-            at = 4 + 8 * chip
-            for i in range(6):
-                into[at + i] = self.config[6 * chip + i] if code == 2 else 0x4B if i & 1 else 0x3A
-            if code == 14:
-                into[at + 5] = 0x75
-            pec = pec15(into, at, 6, PEC15)
-            into[at + 6] = pec >> 8
-            into[at + 7] = pec & 255
-
-afe = Ltc6811(Spi(), Pin(), 2, 24, 6, params.defaults(0), Frontend(100, 50, 1500, 21))
-afe.configured = True
-sample = Sample(24, 6)
-command = Command()
-command.balance[2] = 255
-for i in range(170):
-    afe.read(sample)
-    afe.write(command, 0, 0)
-gc.collect()
-micropython.heap_lock()
-for i in range(1700):
-    afe.read(sample)
-    afe.write(command, 0, 0)
-micropython.heap_unlock()
-print("CELLS", sample.cells_seq, "FAST", sample.fast_seq > 1250)
-print("TEMPS", sample.temps_seq, "BAD", afe.errors())
-"""
-
-
-def test_the_cyclic_path_allocates_nothing_on_micropython(tmp_path: Any) -> None:
-    output = run(DEVICE, tmp_path)
-    words = output.split()
-    assert words[:1] == ["CELLS"], output
-    assert int(words[1]) >= 320, output
-    assert words[2:4] == ["FAST", "True"], output
-    assert int(words[5]) >= 105, output
-    assert words[6:] == ["BAD", "0"], output

@@ -6,7 +6,9 @@ never looser by a whole step. Where the steps do not reach a limit, programming 
 chip waits twice as long as the software may take (`max_reaction_ms` of the fault table).
 """
 
-from bms.fixed import inverse
+import micropython
+
+from array import array
 from bms.tables.faults import FAULTS
 
 NOT_MEASURED_KOHM = 0xFFFF
@@ -20,11 +22,11 @@ NO_TEMP_DC = -32768
 # 16384 times the share of the reference that falls on a 10 kOhm pull-up above a 10 kOhm NTC to
 # ground, at -40, -35, ... 110 degC. Resistances: Semitec 103AT-2 (data sheet P12-13), interpolated
 # as ln R over 1/T; between two entries the error is at most 0.13 K.
-_NTC = (
+_NTC = array("H", (
     825, 1064, 1351, 1699, 2107, 2584, 3123, 3732, 4395, 5112, 5860, 6637, 7417, 8192, 8947, 9672,
     10352, 10988, 11571, 12104, 12584, 13015, 13399, 13741, 14042, 14309, 14543, 14750, 14931, 15090,
     15230,
-)  # fmt: skip
+))  # fmt: skip
 
 
 class AfeError(ValueError):
@@ -56,6 +58,20 @@ def delay_ms(limit: str) -> int:
     return 2 * max(found)
 
 
+@micropython.viper
+def _inverse(table: ptr16, n: int, y: int, x_step: int) -> int:
+    """x with y(x) = y on a rising table of n entries at 0, x_step, ...; -1 outside."""
+    if y < table[0]:
+        return -1
+    i = 1
+    while i < n:
+        if y < table[i]:
+            low = table[i - 1]
+            return (i - 1) * x_step + (y - low) * x_step // (table[i] - low)
+        i += 1
+    return -1
+
+
 def ntc_dc(reading: int, reference: int) -> int:
     """0.1 degC of the thermistor from the voltage across it and the reference, both as read (0..32767).
 
@@ -63,10 +79,8 @@ def ntc_dc(reading: int, reference: int) -> int:
     """
     if reference <= 0:
         return NO_TEMP_DC
-    share = 16384 - reading * 16384 // reference
-    if not _NTC[0] <= share <= _NTC[-1]:
-        return NO_TEMP_DC
-    return inverse(_NTC, share, NTC_STEP_DC) + NTC_LOW_DC
+    found = _inverse(_NTC, len(_NTC), 16384 - reading * 16384 // reference, NTC_STEP_DC)
+    return NO_TEMP_DC if found < 0 else found + NTC_LOW_DC
 
 
 class Scale:

@@ -48,6 +48,26 @@ def get_i16(src: bytearray, at: int) -> int:
     return value - 0x10000 if value & 0x8000 else value
 
 
+@micropython.viper
+def take_cells(dst: ptr16, src: ptr16, n: int, open_mv: int) -> int:
+    """dst[0:n] = the cells, of which the topmost is always at the 16th input; a negative offset reads 0.
+
+    Returns the cells (bit = cell) with an open wire: one below `open_mv`, and the one above, which
+    shows what it lacks.
+    """
+    found = 0
+    i = 0
+    while i < n:
+        mv = src[i] if i < n - 1 else src[15]
+        if mv & 0x8000:
+            mv = 0
+        dst[i] = mv
+        if mv < open_mv:
+            found |= 3 << i
+        i += 1
+    return found & ((1 << n) - 1)
+
+
 class Bq76952(ChipAfe):
     """`afe` of a board with one BQ76952. `limits`: parameter name -> value; `shunt_uohm`: the current shunt.
 
@@ -110,7 +130,6 @@ class Bq76952(ChipAfe):
             "check wiring, pull-ups and supply" % (ADDRESS, self._bus.bad)
         )
 
-    @micropython.native
     def read(self, sample: "Sample") -> None:
         """What the chip has new since the last call; before it is `configured`: set it up."""
         programmer = self._setup
@@ -134,7 +153,6 @@ class Bq76952(ChipAfe):
 
     # ---- running
 
-    @micropython.native
     def _fast(self, sample: "Sample") -> None:
         bus = self._bus
         if not bus.read(_STACK, 8):
@@ -145,7 +163,6 @@ class Bq76952(ChipAfe):
             self._feedback.bits(),
         )  # fmt: skip
 
-    @micropython.native
     def _do(self, sample: "Sample") -> None:
         job = self._job
         if job == _SCAN:
@@ -186,18 +203,8 @@ class Bq76952(ChipAfe):
         get_16s(self._mv, first, self._bus.data, 0, 8)
         return True
 
-    @micropython.native
     def _cells(self, sample: "Sample") -> None:
-        last = self.n_cells - 1
-        found = 0
-        for i in range(self.n_cells):
-            mv = self._mv[i if i < last else setup.MAX_CELLS - 1]
-            if mv & 0x8000:
-                mv = 0  # a cell below zero by its offset
-            sample.cell_mv[i] = mv
-            if mv < OPEN_MV:  # the cell above shows what this one lacks
-                found |= 3 << i
-        self.open_wires = found & (1 << self.n_cells) - 1
+        self.open_wires = take_cells(sample.cell_mv, self._mv, self.n_cells, OPEN_MV)
         sample.cells_seq = (sample.cells_seq + 1) & 0xFFFF
 
     def _temps(self, sample: "Sample") -> None:

@@ -63,7 +63,6 @@ class Bus:
         lengths += [1 + n for n in _WRITE_LENGTHS] + [1 + 2 * n for n in _WRITE_LENGTHS]
         self._views = {n: whole[:n] for n in lengths}
 
-    @micropython.native
     def read(self, register: int, n: int) -> bool:
         """data[:n] = n bytes from `register` on; False, and counted, when they did not come whole."""
         view = self._views[2 * n if self.crc else n]
@@ -81,7 +80,6 @@ class Bus:
         self.silent = 0
         return True
 
-    @micropython.native
     def write(self, register: int, n: int) -> bool:
         """Write out[:n] from `register` on; False, and counted, when the chip did not take them."""
         wire = self._wire

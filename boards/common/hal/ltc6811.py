@@ -6,8 +6,6 @@ or unheard one leaves (0xFFFF) is never taken for a measurement. docs/afe.md has
 Registers: LTC6811-1 data sheet rev. C, tables 36 to 51.
 """
 
-import micropython
-
 from array import array
 from bms.fixed import get_u16
 from hal import ltc6811_chain as wire
@@ -120,7 +118,6 @@ class Ltc6811(ChipAfe):
         self._started = False
         self.configured = True
 
-    @micropython.native
     def write(self, command: "Command", ms_low: int, ms_high: int) -> None:
         """Take the balancing bitmap; it goes into the chips once a frame."""
         bits = get_u16(command.balance, 0) | command.balance[2] << 16
@@ -133,7 +130,6 @@ class Ltc6811(ChipAfe):
 
     # ---- the tick
 
-    @micropython.native
     def read(self, sample: "Sample") -> None:
         """One tick of the frame; before the chain is `configured`: set it up."""
         if not self.configured:
@@ -153,7 +149,6 @@ class Ltc6811(ChipAfe):
             chain.order(wire.CLRSTAT)
         chain.order(conversion)
 
-    @micropython.native
     def _read_all(self, sample: "Sample", reads: int) -> None:
         if reads & _FAST:
             self._fast(sample, reads & _TEMPS)
@@ -171,7 +166,6 @@ class Ltc6811(ChipAfe):
         if reads & _WRITE:
             self._config.write()
 
-    @micropython.native
     def _fast(self, sample: "Sample", temps: int) -> None:
         chain = self._chain
         if not chain.read(wire.RDAUXA):
@@ -210,7 +204,6 @@ class Ltc6811(ChipAfe):
             sample.isolation_kohm = self.isolation_kohm
             sample.temps_seq = (sample.temps_seq + 1) & 0xFFFF
 
-    @micropython.native
     def _cells(self, sample: "Sample") -> None:
         # One group of three a tick; a set counts when all four came one after the other.
         group = self._group
@@ -225,7 +218,6 @@ class Ltc6811(ChipAfe):
             wire.millivolts(sample.cell_mv, first, self._raw, MAX_CELLS, self._last)
         sample.cells_seq = (sample.cells_seq + 1) & 0xFFFF
 
-    @micropython.native
     def _take(self, group: int, to: "array[int]") -> bool:
         chain = self._chain
         if not chain.read(_CELL_READS[group]):

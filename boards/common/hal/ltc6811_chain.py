@@ -178,7 +178,6 @@ class Chain:
         self._dummy = bytearray(1)
         cs.value(1)
 
-    @micropython.native
     def wake(self) -> None:
         """A pulse for each chip: after 4.3 ms of silence their ports are idle."""
         for _ in range(self.n):
@@ -186,14 +185,12 @@ class Chain:
             self._spi.write(self._dummy)
             self._cs.value(1)
 
-    @micropython.native
     def order(self, code: int) -> None:
         """Send a command without data."""
         self._cs.value(0)
         self._spi.write(self._orders[code])
         self._cs.value(1)
 
-    @micropython.native
     def read(self, code: int) -> bool:
         """Read a register group of every chip into `data`; False, and counted, when a PEC is wrong."""
         answer = self._answer

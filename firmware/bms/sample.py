@@ -65,6 +65,14 @@ class Sample:
 # The bytes of Command.body that the tasks fill, as Estimate.packed brings them.
 _TASKS = "<BHHHHHBBI4s"
 
+    def put_fast(self, current_ma: int, pack_mv: int, link_mv: int, feedback: int) -> None:
+        """Store a FAST group that can be believed, and count it."""
+        self.current_ma = current_ma
+        self.pack_mv = pack_mv
+        self.link_mv = link_mv
+        self.feedback = feedback
+        self.fast_seq = (self.fast_seq + 1) & 0xFFFF
+
 
 class Command:
     """What the tick tells the AFE and the rig: `body` is the payload of an ACTUATE frame.

@@ -61,17 +61,24 @@ class Sample:
         """String current, positive charges."""
         return self.fast[CURRENT]
 
+    @property
+    def pack_mv(self) -> int:
+        """Pack voltage before the contactors."""
+        return self.fast[PACK]
+
+    @property
+    def link_mv(self) -> int:
+        """Voltage behind the contactors."""
+        return self.fast[LINK]
+
+    @property
+    def feedback(self) -> int:
+        """Contactors that say they are closed, GATE_* bits."""
+        return self.fast[FEEDBACK]
+
 
 # The bytes of Command.body that the tasks fill, as Estimate.packed brings them.
 _TASKS = "<BHHHHHBBI4s"
-
-    def put_fast(self, current_ma: int, pack_mv: int, link_mv: int, feedback: int) -> None:
-        """Store a FAST group that can be believed, and count it."""
-        self.current_ma = current_ma
-        self.pack_mv = pack_mv
-        self.link_mv = link_mv
-        self.feedback = feedback
-        self.fast_seq = (self.fast_seq + 1) & 0xFFFF
 
 
 class Command:

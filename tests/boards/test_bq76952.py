@@ -51,9 +51,9 @@ class Rig:
     def arrivals(self, n: int) -> tuple[int, int, int]:
         """New FAST, CELLS and TEMPS groups in n ticks."""
         s = self.sample
-        before = s.fast_seq, s.cells_seq, s.temps_seq
+        before = s.seq[0], s.seq[1], s.seq[2]
         self.ticks(n)
-        return s.fast_seq - before[0], s.cells_seq - before[1], s.temps_seq - before[2]
+        return s.seq[0] - before[0], s.seq[1] - before[1], s.seq[2] - before[2]
 
 
 @pytest.fixture
@@ -249,13 +249,13 @@ def test_groups_have_their_rates_and_a_tick_its_bound(rig: Rig) -> None:
 
 def test_cells_are_never_older_than_two_loops(rig: Rig) -> None:
     ages: list[int] = []
-    seq, age = rig.sample.cells_seq, 0
+    seq, age = rig.sample.seq[1], 0
     for _ in range(600):
         rig.ticks(1)
         age += 5
-        if rig.sample.cells_seq != seq:
+        if rig.sample.seq[1] != seq:
             ages.append(age)
-            seq, age = rig.sample.cells_seq, 0
+            seq, age = rig.sample.seq[1], 0
     assert max(ages[1:]) <= 45
 
 

@@ -64,9 +64,9 @@ class Rig:
     def arrivals(self, n: int, us: int = TICK_US) -> tuple[int, int, int]:
         """New FAST, CELLS and TEMPS groups in n ticks."""
         s = self.sample
-        before = s.fast_seq, s.cells_seq, s.temps_seq
+        before = s.seq[0], s.seq[1], s.seq[2]
         self.ticks(n, us)
-        return s.fast_seq - before[0], s.cells_seq - before[1], s.temps_seq - before[2]
+        return s.seq[0] - before[0], s.seq[1] - before[1], s.seq[2] - before[2]
 
 
 @pytest.fixture
@@ -242,17 +242,17 @@ def test_groups_have_their_rates_and_a_tick_its_bound(rig: Rig) -> None:
     assert rig.chain.ignored == 0
 
 
-@pytest.mark.parametrize(("group", "longest_ms"), [("fast_seq", 15), ("cells_seq", 30), ("temps_seq", 85)])
-def test_no_group_is_older_than_its_bound(rig: Rig, group: str, longest_ms: int) -> None:
+@pytest.mark.parametrize(("group", "longest_ms"), [(0, 15), (1, 30), (2, 85)])
+def test_no_group_is_older_than_its_bound(rig: Rig, group: int, longest_ms: int) -> None:
     rig.ticks(2 * FRAME)
     ages: list[int] = []
-    seq, age = getattr(rig.sample, group), 0
+    seq, age = rig.sample.seq[group], 0
     for _ in range(6 * FRAME):
         rig.ticks(1)
         age += 5
-        if getattr(rig.sample, group) != seq:
+        if rig.sample.seq[group] != seq:
             ages.append(age)
-            seq, age = getattr(rig.sample, group), 0
+            seq, age = rig.sample.seq[group], 0
     assert max(ages[1:]) == longest_ms
 
 

@@ -10,10 +10,11 @@ import time
 
 from array import array
 from bms.fixed import get_16s, get_u16
+from bms.tables.faults import CELLS, TEMPS
 from hal import bq76952_setup as setup
 from hal.bq76952_bus import ADDRESS, Bus
 from hal.bq76952_program import ASK, LOST, PATIENCE, REFUSED, RUN, Programmer
-from hal.chip import AfeError, ChipAfe
+from hal.chip import AfeError, ChipAfe, first_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -205,7 +206,8 @@ class Bq76952(ChipAfe):
 
     def _cells(self, sample: "Sample") -> None:
         self.open_wires = take_cells(sample.cell_mv, self._mv, self.n_cells, OPEN_MV)
-        sample.cells_seq = (sample.cells_seq + 1) & 0xFFFF
+        sample.open_wire = first_of(self.open_wires)
+        sample.arrived(CELLS)
 
     def _temps(self, sample: "Sample") -> None:
         bus = self._bus
@@ -218,7 +220,7 @@ class Bq76952(ChipAfe):
                 return
             sample.temp_dc[i] = dc
         sample.isolation_kohm = self.isolation_kohm
-        sample.temps_seq = (sample.temps_seq + 1) & 0xFFFF
+        sample.arrived(TEMPS)
 
     def _status(self) -> None:
         bus = self._bus

@@ -109,6 +109,17 @@ class NoFeedback:
         return 0
 
 
+def first_of(bits: int) -> int:
+    """Number of the lowest bit set, counted from 1; 0 for none."""
+    n = 0
+    while bits:
+        n += 1
+        if bits & 1:
+            return n
+        bits >>= 1
+    return 0
+
+
 class ChipAfe:
     """What every measuring chip offers as `afe` (bms.contract.Afe); a driver adds `read` and `start`.
 
@@ -119,6 +130,7 @@ class ChipAfe:
 
     lockstep = False
     seed = 0
+    dump_wanted = False
 
     def __init__(self, n_cells: int, n_temps: int, feedback: "NoFeedback | None") -> None:
         self.configured = False

@@ -8,8 +8,9 @@ Registers: LTC6811-1 data sheet rev. C, tables 36 to 51.
 
 from array import array
 from bms.fixed import get_u16
+from bms.tables.faults import CELLS, TEMPS
 from hal import ltc6811_chain as wire
-from hal.chip import ChipAfe, NO_TEMP_DC, Scale, ntc_dc, within
+from hal.chip import ChipAfe, NO_TEMP_DC, Scale, ntc_dc, within, first_of
 from hal.ltc6811_chain import Chain
 from hal.ltc6811_config import MAX_CELLS, NAME, Config
 
@@ -202,7 +203,7 @@ class Ltc6811(ChipAfe):
             sample.temp_dc[i] = dc
         if self._config.trusted:
             sample.isolation_kohm = self.isolation_kohm
-            sample.temps_seq = (sample.temps_seq + 1) & 0xFFFF
+            sample.arrived(TEMPS)
 
     def _cells(self, sample: "Sample") -> None:
         # One group of three a tick; a set counts when all four came one after the other.
@@ -216,7 +217,8 @@ class Ltc6811(ChipAfe):
         wire.millivolts(sample.cell_mv, 0, self._raw, 0, first)
         if first < self.n_cells:
             wire.millivolts(sample.cell_mv, first, self._raw, MAX_CELLS, self._last)
-        sample.cells_seq = (sample.cells_seq + 1) & 0xFFFF
+        sample.open_wire = first_of(self.open_wires)
+        sample.arrived(CELLS)
 
     def _take(self, group: int, to: "array[int]") -> bool:
         chain = self._chain

@@ -141,5 +141,5 @@ def run(make, ticks):
         afe.write(command, 0, 0)
         cost[i] = counts() - start & 0x3FFFFFFF
     micropython.heap_unlock()
-    print("GROUPS", sample.fast_seq, sample.cells_seq, sample.temps_seq, "ERRORS", afe.errors())
+    print("GROUPS", sample.seq[0], sample.seq[1], sample.seq[2], "ERRORS", afe.errors())
     print("INSTRUCTIONS", 40 * sum(cost) // ticks, 40 * max(cost))

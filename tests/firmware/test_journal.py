@@ -57,6 +57,17 @@ def test_crc_32():
         sealed[i] ^= 0x10
 
 
+def test_copies_and_the_search_for_what_is_used():
+    source = b"abc\xffde\xff\xff"
+    for copy in (crc.copy8, crc.portable_copy8):
+        to = bytearray(6)
+        copy(to, 1, source, 2, 4)
+        copy(to, 0, source, 0, 0)
+        assert to == b"\0c\xffde\0"
+    for used in (crc.used, crc.portable_used):
+        assert [used(bytearray(source), at, 8) for at in range(9)] == [6, 6, 6, 6, 6, 6, 6, 7, 8]
+
+
 def test_what_is_stored_is_there_after_a_reboot():
     nor = Nor(3)
     journal = Journal(nor, 0, 3)
@@ -107,13 +118,17 @@ def test_every_rotation_keeps_the_newest_of_every_state():
 
 def test_a_log_keeps_every_record_until_the_ring_comes_round():
     nor = Nor(3)
+    put(Journal(nor, 0, 3), CHARGE, b"of a kind that this journal does not have")
     journal = Journal(nor, 0, 3, BLACKBOX_KINDS)
     walk = Records()
+    seen: "list[int]" = []
     for n in range(200):
         put(journal, FRAME, bytes([n]) * 50)
         journal.rewind(walk)
-        seen: "list[int]" = []
+        seen.clear()
         while walk.next():
+            if walk.kind == CHARGE:
+                continue
             assert walk.kind == FRAME and walk.n == 50
             seen.append(walk.page[walk.at])
         assert seen == list(range(n + 1 - len(seen), n + 1)), n
@@ -388,9 +403,12 @@ def test_a_program_that_does_nothing_or_a_mark_refused_is_done_again():
     assert Journal(nor, 0, 3).last(LATCHED) == b"c"
     full_sector(journal, nor)  # and when it is a record that is carried
     put(journal, CHARGE, bytes(120))
-    nor.refuse = 1
-    for _ in range(3):
+    for _ in range(40):
         put(journal, CHARGE, bytes(120))
+        nor.refuse = 1
+        journal.append(BOOT, b"", 0)
+        drain(journal)
+    assert journal.failed == 44 and nor.refuse == 0
     assert Journal(nor, 0, 3).last(LATCHED) == b"c" and Journal(nor, 0, 3).damaged == 0
 
 

@@ -11,24 +11,23 @@ from array import array
 from bms.fixed import copy16
 from bms.memory.crc import copy8
 from bms.memory.kinds import FRAME, TRIP
-from bms.sample import TICK_MS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from bms.memory.journal import Journal
     from bms.sample import Snapshot
 
-PERIOD_MS = 100
 BEFORE = 20
+"""Frames, and so periods, before the one that first knows of the trip."""
 AFTER = 10
 _RING = BEFORE + AFTER + 2
 _MOST_TRIPS = 4
 MAX_CELLS = 32
 
 FRAME_FORMAT = "<IHhIiIIHHhhHHHBBBB8s"
-"""boot number, incident, periods after the trip, tick, current mA, pack mV, link mV, cells mV (min, max),
-sensors 0.1 degC (min, max), isolation kOhm, soc 0.01 %, current limit 0.1 A, state, gates, known groups (bit
-0 FAST, 1 CELLS, 2 TEMPS), limiter, fault bitmap"""
+"""boot number, incident, periods after the one that knows of the trip, tick, current mA, pack mV, link mV,
+cells mV (min, max), sensors 0.1 degC (min, max), isolation kOhm, soc 0.01 %, current limit 0.1 A, state,
+gates, known groups (bit 0 FAST, 1 CELLS, 2 TEMPS), limiter, fault bitmap"""
 FRAME_NAMES = (
     "boot", "incident", "offset", "tick", "current_ma", "pack_mv", "link_mv", "cell_min_mv", "cell_max_mv",
     "temp_min_dc", "temp_max_dc", "isolation_kohm", "soc_cpct", "current_limit_da", "state", "gates", "known",
@@ -100,8 +99,7 @@ class BlackBox:
         """A protection tripped at `tick`: row, cell or sensor (-1: none), value, limit, age of the sample."""
         if not self.busy:
             self.incident = (self.incident + 1) & 0xFFFF
-            late = (snapshot.tick - tick) * TICK_MS // PERIOD_MS
-            self._trip_at = max(0, self._taken - min(max(late, 0), AFTER))
+            self._trip_at = self._taken
             self._next = max(0, self._trip_at - BEFORE)
             self._end = self._trip_at + AFTER + 1
         if self._n_trips == _MOST_TRIPS:

@@ -1,7 +1,7 @@
 """What the journal does byte by byte: CRC-32 (IEEE 802.3) as a seal, copies, the search for what is blank.
 
-Nothing allocates. The viper code works in halves of 16 bits, so it is the same on 32 and 64 bits; CPython
-takes its own CRC-32, which the tests hold against ours.
+Nothing allocates. The viper code works in halves of 16 bits, so it is the same on 32 and 64 bits. CPython,
+where such loops are slow, has its own ways; the tests hold them against these.
 """
 
 import micropython
@@ -56,18 +56,6 @@ def portable_crc32(buf: "bytearray | bytes", at: int, n: int, out: "array[int]")
     _crc32_halves(buf, at, n, _TABLE, out)
 
 
-crc32 = portable_crc32
-if sys.implementation.name != "micropython":
-    import binascii
-
-    def _crc32(buf: "bytearray | bytes", at: int, n: int, out: "array[int]") -> None:
-        value: int = binascii.crc32(memoryview(buf)[at : at + n])  # pyright: ignore[reportUnknownMemberType]
-        out[0] = value & 0xFFFF
-        out[1] = value >> 16
-
-    crc32 = _crc32
-
-
 def seal(buf: bytearray, at: int, n: int) -> None:
     """Write the CRC-32 of buf[at:at+n] into the four bytes before it, little endian."""
     crc32(buf, at, n, _crc)
@@ -84,7 +72,7 @@ def sealed(buf: bytearray, at: int, n: int) -> bool:
 
 
 @micropython.viper
-def copy8(dst: ptr8, to: int, src: ptr8, at: int, n: int):
+def portable_copy8(dst: ptr8, to: int, src: ptr8, at: int, n: int):
     """dst[to:to+n] = src[at:at+n]."""
     i = 0
     while i < n:
@@ -101,8 +89,30 @@ def fill8(dst: ptr8, at: int, end: int, value: int):
 
 
 @micropython.viper
-def used(buf: ptr8, at: int, end: int) -> int:
+def portable_used(buf: ptr8, at: int, end: int) -> int:
     """End of what is not 0xFF in buf[at:end]; `at` when all of it is."""
     while end > at and buf[end - 1] == 255:
         end -= 1
     return end
+
+
+crc32 = portable_crc32
+copy8 = portable_copy8
+used = portable_used
+if sys.implementation.name != "micropython":
+    import binascii
+
+    def _crc32(buf: "bytearray | bytes", at: int, n: int, out: "array[int]") -> None:
+        value: int = binascii.crc32(memoryview(buf)[at : at + n])  # pyright: ignore[reportUnknownMemberType]
+        out[0] = value & 0xFFFF
+        out[1] = value >> 16
+
+    def _copy8(dst: bytearray, to: int, src: "bytearray | bytes", at: int, n: int) -> None:
+        memoryview(dst)[to : to + n] = memoryview(src)[at : at + n]
+
+    def _used(buf: bytearray, at: int, end: int) -> int:
+        return at + len(bytes(buf[at:end]).rstrip(b"\xff"))
+
+    crc32 = _crc32
+    copy8 = _copy8
+    used = _used

@@ -8,7 +8,6 @@ last thing that is written, by a program of its own: before that it is torn and 
 bad CRC is damage. The boot after goes on behind what is torn; damage just there is not told from it.
 """
 
-from bms.fixed import get_u16
 from bms.memory.crc import copy8, fill8, seal, sealed, used
 from bms.memory.layout import PAGE, SECTOR
 
@@ -69,7 +68,7 @@ def _put_u32(buf: bytearray, at: int, value: int) -> None:
 
 
 def _u32(buf: bytearray, at: int) -> int:
-    return get_u16(buf, at) | get_u16(buf, at + 2) << 16
+    return buf[at] | buf[at + 1] << 8 | buf[at + 2] << 16 | buf[at + 3] << 24
 
 
 def sector_number(nvm: "Nvm", address: int, head: bytearray) -> int:

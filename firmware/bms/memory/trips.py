@@ -6,11 +6,13 @@ Works on every interpreter; allocates.
 import struct
 
 from bms.memory.blackbox import (
-    FRAME_BYTES, FRAME_FORMAT, FRAME_NAMES, PERIOD_MS, TRIP_FORMAT, TRIP_HEAD, TRIP_NAMES,
+    FRAME_BYTES, FRAME_FORMAT, FRAME_NAMES, TRIP_FORMAT, TRIP_HEAD, TRIP_NAMES,
 )  # fmt: skip
+from bms.memory.crc import copy8, fill8
 from bms.memory.kinds import FRAME, TRIP
 from bms.memory.layout import SECTOR
 from bms.memory.records import PAGE, RECORD_HEAD, Records, Ring, is_record
+from bms.sample import TICK_MS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,21 +56,23 @@ def trip(payload: bytes) -> "dict[str, object]":
 
 
 def frame(payload: bytes) -> "dict[str, object]":
-    """A frame record by the names of blackbox.FRAME_NAMES, and its `offset_ms`. Raises RecordError."""
+    """A frame record by the names of blackbox.FRAME_NAMES. Raises RecordError."""
     if len(payload) != FRAME_BYTES:
         raise RecordError("a frame record of %d bytes, it must have %d" % (len(payload), FRAME_BYTES))
     values = struct.unpack_from(FRAME_FORMAT, payload)
-    found: "dict[str, object]" = dict(zip(FRAME_NAMES, values))  # noqa: B905
-    found["offset_ms"] = values[2] * PERIOD_MS
-    return found
+    return dict(zip(FRAME_NAMES, values))  # noqa: B905
 
 
 class Incident:
-    """What happened around one trip: its trips and frames in the order of time."""
+    """What happened around one trip: its trips and frames in the order of time.
+
+    `tick` is of the first trip; a frame's `offset_ms` counts from there.
+    """
 
     def __init__(self, boot: int, number: int) -> None:
         self.boot = boot
         self.number = number
+        self.tick = 0
         self.trips: "list[dict[str, object]]" = []
         self.frames: "list[dict[str, object]]" = []
 
@@ -81,10 +85,17 @@ def incidents(entries: "Iterable[tuple[int, int, bytes]]") -> "list[Incident]":
             continue
         row = trip(payload) if kind == TRIP else frame(payload)
         boot, number = struct.unpack_from("<IH", payload)
+        tick: int = row["tick"]  # pyright: ignore[reportAssignmentType]
         incident = found.get((boot, number))
         if incident is None:
             incident = found[(boot, number)] = Incident(boot, number)
-        (incident.trips if kind == TRIP else incident.frames).append(row)
+        if kind == TRIP:
+            if not incident.trips:
+                incident.tick = tick
+            incident.trips.append(row)
+        else:
+            row["offset_ms"] = (tick - incident.tick) * TICK_MS
+            incident.frames.append(row)
     # what the ring has overwritten in part has frames, but not what tripped
     return [incident for incident in found.values() if incident.trips]
 
@@ -103,8 +114,9 @@ class Image:
 
     def read(self, addr: int, buf: bytearray) -> None:
         """Fill buf from addr on; what lies behind the end reads as erased."""
-        for i in range(len(buf)):
-            buf[i] = self._data[addr + i] if addr + i < self.size else 0xFF
+        n = max(0, min(len(buf), self.size - addr))
+        copy8(buf, 0, self._data, addr, n)
+        fill8(buf, n, len(buf), 0xFF)
 
     def program(self, addr: int, data: "bytes | bytearray") -> None:
         """Never."""

@@ -7,6 +7,7 @@ from bms.memory.blackbox import AFTER, BEFORE, MAX_CELLS, BlackBox
 from bms.memory.journal import Journal
 from bms.memory.kinds import BLACKBOX_KINDS, BOOT, CHARGE, COUNTERS, FRAME, LATCHED, TRIP
 from bms.memory.readout import MAX_PIECE, Assembly, Readout
+from bms.memory.store import Memory
 from bms.memory.state import (
     CHARGE_EVERY_TICKS, CLOSINGS, COUNTER_NAMES, TRIPS, Charge, Counters, Latches, store_boot,
 )  # fmt: skip
@@ -307,6 +308,59 @@ def test_bytes_that_are_no_record_are_refused():
             raise AssertionError("taken")
         except ValueError as error:
             assert "only read" in str(error)
+
+
+class SparseNor(Nor):
+    """A NOR of any size of which only the sectors written to take room."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self._sectors: "dict[int, bytearray]" = {}
+
+    def read(self, addr: int, buf: bytearray) -> None:
+        sector = self._sectors.get(addr // 4096)
+        for i in range(len(buf)):
+            buf[i] = sector[addr % 4096 + i] if sector else 0xFF
+
+    def program(self, addr: int, data: "bytes | bytearray") -> None:
+        sector = self._sectors.setdefault(addr // 4096, bytearray(b"\xff" * 4096))
+        for i in range(len(data)):
+            sector[addr % 4096 + i] &= data[i]
+
+    def erase(self, addr: int) -> None:
+        self._sectors.pop(addr // 4096, None)
+
+
+def test_all_of_a_board_s_memory():
+    nor = SparseNor()
+    memory = Memory(nor, 5, 2, HASH)
+    assert not memory.corrupt
+    memory.latches.store(bitmap(9), 1)
+    memory.counters.add(CLOSINGS)
+    memory.charge.store(0, 8000, 50)
+    snapshot = Snapshot(4, 2)
+    memory.box.frame(snapshot, 0, 0, 0)
+    memory.box.trip(snapshot, 7, 9, 1, 2, 3, 4, 5, 6)
+    steps = 0
+    while memory.step() or memory.box.busy:
+        memory.box.frame(snapshot, 0, 0, 0)
+        steps += 1
+        assert steps < 300
+    memory = Memory(nor, 6, 0, HASH)
+    assert bytes(memory.latches.bitmap) == bytes(bitmap(9)) and memory.latches.weld == 1
+    assert memory.counters.values[CLOSINGS] == 1 and memory.charge.soc_cpct == 8000
+    assert memory.box.incident == 1 and not memory.corrupt
+    other = Assembly()
+    buf = bytearray(MAX_PIECE)
+    memory.readout.start()
+    n = memory.readout.next_frame(buf)
+    while n:
+        other.take(bytes(buf[:n]))
+        n = memory.readout.next_frame(buf)
+    kinds = [trips.parse(raw)[0] for raw in other.records]
+    assert kinds[:4] == [LATCHED, COUNTERS, BOOT, CHARGE] and kinds.count(FRAME) == AFTER + 2
+    (incident,) = trips.incidents(trips.parse(raw) for raw in other.records)
+    assert incident.trips[0]["boot_cause"] == 2 and incident.trips[0]["fault"] == 9
 
 
 def refused(take: object, wrong: bytes) -> None:

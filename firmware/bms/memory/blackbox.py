@@ -21,7 +21,7 @@ BEFORE = 20
 """Frames, and so periods, before the one that first knows of the trip."""
 AFTER = 10
 _RING = BEFORE + AFTER + 2
-_MOST_TRIPS = 4
+_MOST_TRIPS = 3
 MAX_CELLS = 32
 
 FRAME_FORMAT = "<IHhIiIIHHhhHHHBBBB8s"

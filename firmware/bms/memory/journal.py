@@ -7,8 +7,8 @@ zeroed, then it is erased: nothing that counts is ever in one place only that is
 half erased is never mistaken for one that is in use.
 
 Wear: flash stands 100,000 erases a sector. At one charge record a minute (32 bytes; 144 with all that an
-estimator may keep) a sector is full after 127 (16) minutes, a ring of 8 comes round 1.4 (11) times a day:
-190 (24) years. A black box of 16 sectors takes 4 kB for two trips: 1.6 million trips each 8 times over.
+estimator may keep) a sector is full after 127 (16) minutes, so a ring of 8 comes round 1.4 (11) times a day:
+190 (24) years. The black box takes 2.1 kB an incident: 28 fit into its 16 sectors, which last for 3 million.
 """
 
 from bms.memory.crc import copy8, fill8
@@ -26,9 +26,17 @@ if TYPE_CHECKING:
 
 _CARRY, _RETIRE, _ERASE, _HEAD, _READY, _FULL = range(6)
 """What is to be done with the oldest sector; _FULL: nothing can be, the flash is worn out."""
-_WAITS = 1
-_WRITTEN = 2  # but its mark
+_WAITS, _WRITTEN = 1, 2  # the latter: all but its mark
 _NOWHERE = -1
+
+# One for every journal: what stands in them counts only within one call.
+_scratch = bytearray(PAGE)
+_whole = memoryview(_scratch)
+# prefixes of the scratch, because a slice would allocate
+_prefix: "list[bytearray]" = [_whole[:n] for n in range(0, PAGE + 1, ALIGN)]  # pyright: ignore[reportAttributeAccessIssue, reportAssignmentType]
+_head = bytearray(SECTOR_HEAD)
+_ZEROS = bytes(SECTOR_HEAD)
+_MARK = bytes(1)
 
 
 class Journal:
@@ -58,13 +66,6 @@ class Journal:
         self._newest = [_NOWHERE] * len(kinds)
         self._writing = _NOWHERE  # index of the kind whose record waits for its mark
         self._mark_at = 0
-        self._scratch = bytearray(PAGE)
-        whole = memoryview(self._scratch)
-        # prefixes of the scratch, because a slice would allocate
-        self._prefix: "list[bytearray]" = [whole[:n] for n in range(0, PAGE + 1, ALIGN)]  # pyright: ignore[reportAttributeAccessIssue, reportAssignmentType]
-        self._mark = bytes(1)
-        self._zeros = bytes(SECTOR_HEAD)
-        self._head = bytearray(SECTOR_HEAD)
         self._scan(Ring(nvm, first_sector * SECTOR, n_sectors))
 
     def _scan(self, ring: Ring) -> None:
@@ -128,15 +129,13 @@ class Journal:
         if address == _NOWHERE:
             return None
         self._fetch(address)
-        return bytes(self._scratch[RECORD_HEAD : RECORD_HEAD + self._scratch[7]])
+        return bytes(_scratch[RECORD_HEAD : RECORD_HEAD + _scratch[7]])
 
     def rewind(self, records: Records) -> None:
         """Put a walk before the oldest record."""
-        ring = self._ring
-        if self._phase == _READY:
-            records.begin(ring, self._next_sector(), ring.number + 1)
-        else:
-            records.begin(ring, ring.newest, ring.number)
+        spare = self._phase == _READY
+        newest = self._next_sector() if spare else self._ring.newest
+        records.begin(self._ring, newest, self._ring.number + spare)
 
     # -- the work --------------------------------------------------------------------------------
 
@@ -148,7 +147,7 @@ class Journal:
         if self._mark_at:
             self._commit()
             return True
-        if self._phase == _FULL:
+        if self.full:
             return False
         i = self._first(True)
         if i == _NOWHERE:
@@ -159,7 +158,7 @@ class Journal:
             if i == _NOWHERE:
                 return False
         if self._find_room(size_of(self._n[i])):
-            copy8(self._scratch, RECORD_HEAD, self._slot[i], 0, self._n[i])
+            copy8(_scratch, RECORD_HEAD, self._slot[i], 0, self._n[i])
             if self._write(i, self._n[i]):
                 self._waits[i] = _WRITTEN
         else:
@@ -200,11 +199,11 @@ class Journal:
     def _write(self, i: int, n: int) -> bool:
         """Write a record of kind i, payload in the scratch; its mark is left for the next step."""
         size = size_of(n)
-        seal_record(self._scratch, self.kinds[i].id, n, self._seq)
+        seal_record(_scratch, self.kinds[i].id, n, self._seq)
         at = self._fit(size)
         address = self._ring.address(self._ring.newest) + at
         self._at = at + size
-        record = self._prefix[size // ALIGN]
+        record = _prefix[size // ALIGN]
         if self._program(address, record) and self._reads_back(address, record):
             self._writing = i
             self._mark_at = address
@@ -213,9 +212,9 @@ class Journal:
         return False
 
     def _reads_back(self, address: int, record: bytearray) -> bool:
-        fill8(self._scratch, 0, RECORD_HEAD, 0)
+        fill8(_scratch, 0, RECORD_HEAD, 0)
         self._nvm.read(address, record)
-        if self._scratch[0] == BLANK and is_record(self._scratch, 0) == len(record):
+        if _scratch[0] == BLANK and is_record(_scratch, 0) == len(record):
             return True
         self.failed += 1
         return False
@@ -226,7 +225,7 @@ class Journal:
         self._writing = _NOWHERE
         self._mark_at = 0
         self._seq += 1
-        if self._program(address, self._mark):
+        if self._program(address, _MARK):
             self._newest[i] = address
             self.committed += 1
             if self._waits[i] == _WRITTEN:
@@ -255,14 +254,14 @@ class Journal:
             self._phase = _RETIRE
         if self._phase == _RETIRE:
             self._phase = _ERASE
-            if sector_number(self._nvm, address, self._head):
-                self._program(address, self._zeros)
+            if sector_number(self._nvm, address, _head):
+                self._program(address, _ZEROS)
         elif self._phase == _ERASE:
             self._erase(address)
             self._phase = _HEAD
         else:
-            seal_sector(self._head, self._ring.number + 1)
-            self._phase = _READY if self._program(address, self._head) else _FULL
+            seal_sector(_head, self._ring.number + 1)
+            self._phase = _READY if self._program(address, _head) else _FULL
 
     def _carry(self) -> bool:
         """Write one state record that lies in the old sector anew; False when none is left there."""
@@ -271,7 +270,7 @@ class Journal:
             if self._is_old(i):
                 if row.state:
                     self._fetch(self._newest[i])
-                    n = self._scratch[7]
+                    n = _scratch[7]
                     if self._fit(size_of(n)) + size_of(n) > SECTOR:
                         self._phase = _FULL
                     else:
@@ -283,7 +282,7 @@ class Journal:
 
     def _fetch(self, address: int) -> None:
         """The record at an address into the scratch."""
-        self._nvm.read(address, self._prefix[(PAGE - address % PAGE) // ALIGN])
+        self._nvm.read(address, _prefix[(PAGE - address % PAGE) // ALIGN])
 
     def _program(self, address: int, data: "bytes | bytearray") -> bool:
         try:

@@ -90,6 +90,10 @@ class Counters:
         for i in range(min(n, len(stored) // 4)):
             self.values[i] = struct.unpack_from("<I", stored, 4 * i)[0]
 
+    def named(self) -> "dict[str, int]":
+        """By name, for people."""
+        return dict(zip(COUNTER_NAMES, self.values))  # noqa: B905  MicroPython has no strict
+
     def add(self, index: int) -> None:
         """One more."""
         self.values[index] += 1

@@ -32,8 +32,8 @@ def nor() -> CutNor:
     memory.latches.store(bytes([8, 0, 0, 0, 0, 0, 0, 0x80]), 2)
     memory.counters.add(CLOSINGS)
     memory.charge.store(0, 9876, 150)
-    memory.box.trip(snapshot, 100, 3, 0, 4260, 4250, 10, 9876, 4)
-    memory.box.trip(snapshot, 101, 63, -1, 1, 2, 10, 9876, 4)
+    memory.box.trip(snapshot, 100, 700, 3, 0, 4260, 4250, 10, 9876, 4)
+    memory.box.trip(snapshot, 101, 705, 63, -1, 1, 2, 10, 9876, 4)
     for n in range(15):
         snapshot.tick = 110 + 20 * n
         memory.box.frame(snapshot, 9876, 0, 4)

@@ -142,7 +142,7 @@ class Bench:
         # as the task sees it: in the period after the tick that tripped
         tick = self.snapshot.tick + 20 - late_ticks
         self.snapshot.tick += 20
-        self.box.trip(self.snapshot, tick, fault, 2, 4260, 4250, 15, 5000, 2)
+        self.box.trip(self.snapshot, tick, 5 * tick + 300, fault, 2, 4260, 4250, 15, 5000, 2)
         self.snapshot.tick -= 20
 
     def run(self, periods: int) -> None:
@@ -169,6 +169,7 @@ def test_a_trip_is_stored_with_what_was_before_and_after():
     (trip,) = incident.trips
     assert (trip["fault"], trip["index"], trip["value"], trip["limit"]) == (3, 2, 4260, 4250)
     assert (trip["tick"], trip["age_ms"], trip["soc_cpct"], trip["limiter"]) == (1015, 15, 5000, 2)
+    assert trip["device_ms"] == 5375
     assert (trip["boot_cause"], trip["params_hash"]) == (3, HASH)
     assert trip["cell_mv"] == [3700, 3701, 3702, 3703] and trip["n_cells"] == 4
     assert trips.fault_ids(trip["faults"]) == [3]  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -340,7 +341,7 @@ def test_all_of_a_board_s_memory():
     memory.charge.store(0, 8000, 50)
     snapshot = Snapshot(4, 2)
     memory.box.frame(snapshot, 0, 0, 0)
-    memory.box.trip(snapshot, 7, 9, 1, 2, 3, 4, 5, 6)
+    memory.box.trip(snapshot, 7, 35, 9, 1, 2, 3, 4, 5, 6)
     steps = 0
     while memory.step() or memory.box.busy:
         memory.box.frame(snapshot, 0, 0, 0)

@@ -39,7 +39,7 @@ class Rig:
         snapshot = Snapshot(4, 2)
         for n in range(BEFORE + AFTER + 2):
             if n == BEFORE:
-                self.box.trip(snapshot, 20 * n, fault, 0, 1, 2, 3, 5000, 0)
+                self.box.trip(snapshot, 20 * n, 100 * n, fault, 0, 1, 2, 3, 5000, 0)
             snapshot.tick = 20 * n
             self.box.frame(snapshot, 5000, 0, 0)
             for _ in range(20):

@@ -35,14 +35,15 @@ FRAME_NAMES = (
 )  # fmt: skip
 FRAME_BYTES = 50
 
-TRIP_FORMAT = "<IHIBhiiHHBBBB8s8sB"
-"""boot number, incident, tick, fault id, cell or sensor, value, limit, age of the sample ms, soc 0.01 %,
-state, gates, limiter, cause of the boot, hash of the parameters, fault bitmap, cells; then u16 mV each"""
+TRIP_FORMAT = "<IHIIBhiiHHBBBB8s8sB"
+"""boot number, incident, tick, device ms, fault id, cell or sensor, value, limit, age of the sample ms, soc
+0.01 %, state, gates, limiter, cause of the boot, hash of the parameters, fault bitmap, cells; then u16 mV
+each"""
 TRIP_NAMES = (
-    "boot", "incident", "tick", "fault", "index", "value", "limit", "age_ms", "soc_cpct", "state", "gates",
-    "limiter", "boot_cause", "params_hash", "faults", "n_cells",
+    "boot", "incident", "tick", "device_ms", "fault", "index", "value", "limit", "age_ms", "soc_cpct",
+    "state", "gates", "limiter", "boot_cause", "params_hash", "faults", "n_cells",
 )  # fmt: skip
-TRIP_HEAD = 46
+TRIP_HEAD = 50
 _TRIP_BYTES = TRIP_HEAD + 2 * MAX_CELLS
 
 
@@ -93,10 +94,10 @@ class BlackBox:
         self._taken += 1
 
     def trip(
-        self, snapshot: "Snapshot", tick: int, fault: int, index: int, value: int, limit: int, age_ms: int,
-        soc_cpct: int, limiter: int,
+        self, snapshot: "Snapshot", tick: int, device_ms: int, fault: int, index: int, value: int, limit: int,
+        age_ms: int, soc_cpct: int, limiter: int,
     ) -> None:  # fmt: skip
-        """A protection tripped at `tick`: row, cell or sensor (-1: none), value, limit, age of the sample."""
+        """A protection tripped: when, its row, cell or sensor (-1: none), value, limit, age of the sample."""
         if not self.busy:
             self.incident = (self.incident + 1) & 0xFFFF
             self._trip_at = self._taken
@@ -110,7 +111,7 @@ class BlackBox:
         n_cells = min(len(snapshot.cell_mv), MAX_CELLS)
         record = self._trips[at]
         struct.pack_into(
-            TRIP_FORMAT, record, 0, self._boot, self.incident, tick, fault, index, value, limit,
+            TRIP_FORMAT, record, 0, self._boot, self.incident, tick, device_ms, fault, index, value, limit,
             min(max(age_ms, 0), 0xFFFF), soc_cpct, snapshot.state, snapshot.gates, limiter, self._cause,
             self._hash, snapshot.faults, n_cells,
         )  # fmt: skip

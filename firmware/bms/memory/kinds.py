@@ -39,7 +39,7 @@ STATE_KINDS = (
 """Of the state journal."""
 
 BLACKBOX_KINDS = (
-    Kind(TRIP, "trip", 112, False, True, "a trip with the cells at that moment"),
+    Kind(TRIP, "trip", 116, False, True, "a trip with the cells at that moment"),
     Kind(FRAME, "frame", 52, False, False, "what was measured at one moment around a trip"),
     _FORGIVE,
 )

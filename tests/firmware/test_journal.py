@@ -302,6 +302,18 @@ def test_a_cut_in_an_erase_is_survived_whatever_it_leaves():
         assert journal.last(LATCHED) == b"keep"
 
 
+def test_a_head_cut_off_behind_its_magic_is_no_head():
+    nor = Nor(3)
+    journal = Journal(nor, 0, 3)
+    put(journal, LATCHED, b"keep")
+    full_sector(journal, nor)
+    put(journal, CHARGE, bytes(120))  # sector 1 is in use now, sector 2 was about to get its head
+    put(journal, CHARGE, bytes(120))
+    nor.data[2 * SECTOR : 2 * SECTOR + 16] = b"CKJ1" + b"\xff" * 12
+    journal = Journal(nor, 0, 3)
+    assert journal.damaged == 0 and journal.last(LATCHED) == b"keep"
+
+
 def test_damage_is_told_from_a_torn_record_and_what_follows_is_still_found():
     for offset, damage in ((0, 0), (6, 1), (13, 1), (2, 1)):
         nor = Nor(2)

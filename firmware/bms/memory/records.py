@@ -77,7 +77,8 @@ def sector_number(nvm: "Nvm", address: int, head: bytearray) -> int:
     for i in range(4):
         if head[i] != SECTOR_MAGIC[i]:
             return 0
-    return _u32(head, 8) if sealed(head, 8, 4) else 0
+    # the CRC-32 of four blank bytes is blank, too: a head cut off behind its magic would be sealed
+    return _u32(head, 8) if head[11] != BLANK and sealed(head, 8, 4) else 0
 
 
 class Ring:

@@ -10,6 +10,7 @@ import platformdirs
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from hil.campaigns.power_cut import power_cut
 from hil.logs import Log, LogError, choose_log
 from hil.report import print_table, write_reports
 from hil.runner import DAY_TICKS, Outcome, RunOptions, run_scenario
@@ -26,6 +27,9 @@ def state_dir() -> Path:
 @click.group()
 def hil() -> None:
     """The rig: put the firmware on trial."""
+
+
+hil.add_command(power_cut)
 
 
 @hil.command("list")

@@ -135,6 +135,7 @@ UPTO = -16
 GAPS = -17
 CAPACITY = -18
 HEAP_FREE = -19
+RECORDS = -20
 
 FIELDS = (
     Field(BOOT_ID, "boot_id", "u64: boot counter (high 32 bits) and 32 random bits"),
@@ -156,6 +157,9 @@ FIELDS = (
     Field(GAPS, "gaps", "ack: array of [from, to], both inclusive, missing below upto"),
     Field(CAPACITY, "capacity_mah", "usable capacity of the string"),
     Field(HEAP_FREE, "heap_free_bytes", "free heap after start-up"),
+    Field(
+        RECORDS, "records", "blackbox: array of byte strings, records of the black box as they lie in the NVM"
+    ),
 )
 
 UTC_SOURCES = ("rtc", "sntp", "rig")

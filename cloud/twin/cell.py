@@ -170,8 +170,8 @@ class CellModel:
         """Advance by one step at constant current; terminal voltage of each cell at its end, in V."""
         return self.advance(current_a, dt_s, 1, ambient_c)[0]
 
-    def advance(self, current_a: float, dt_s: float, steps: int, ambient_c: Array | float) -> Array:
-        """Advance by `steps` steps of `dt_s` at constant current.
+    def advance(self, current_a: Array | float, dt_s: float, steps: int, ambient_c: Array | float) -> Array:
+        """Advance by `steps` steps of `dt_s` at constant current (one for all cells, or one each).
 
         Returns the terminal voltages at the end of each step, shape (steps, cells), in V.
         """
@@ -190,7 +190,7 @@ class CellModel:
         return voltage_v
 
     def _warm(
-        self, current_a: float, span_s: float, ambient_c: Array | float, r: tuple[Array, Array, Array]
+        self, current_a: Array | float, span_s: float, ambient_c: Array | float, r: tuple[Array, Array, Array]
     ) -> None:
         cell = self.cell
         tiny = 1e-9  # ohm: a pair without resistance has no loss either

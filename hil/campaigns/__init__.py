@@ -1,0 +1,1 @@
+"""Long trials with faults inside the controller; each prints its seed and can be resumed."""

@@ -1,0 +1,67 @@
+"""A main.py that runs the unchanged application and spoils its main loop at a given moment."""
+
+from __future__ import annotations
+
+from bms.sample import TICK_MS
+
+from hil.scenario import Controller
+
+_MAIN = '''\
+import gc
+import micropython
+
+if hasattr(gc, "threshold"):
+    gc.threshold(4096)
+
+from bms.app import App
+from board import Board
+
+AT_TICK = %d
+
+
+def hang():
+    while True:
+        pass
+
+
+def fill_heap():
+    hoard = None
+    size = 1024
+    while True:
+        try:
+            hoard = (hoard, bytearray(size))
+        except MemoryError:
+            size = size // 2 or 1
+
+
+def collect():
+    while True:
+        gc.collect()
+
+
+@micropython.viper
+def spin():
+    n = 0
+    while n < 2:
+        n ^= 1
+
+
+def sabotaged():
+    if app.kernel.tick_n() < AT_TICK:
+        step()
+    else:
+        print("saboteur: %s")
+        %s()
+
+
+app = App(Board())
+step = app.step
+app.step = sabotaged
+app.run()
+'''
+
+
+def sabotaged_main(controller: Controller) -> str:
+    """Text of the main.py for that fault."""
+    at_tick = round(controller.at_s * 1000 / TICK_MS)
+    return _MAIN % (at_tick, controller.kind, controller.kind)

@@ -1,6 +1,11 @@
 """Shared by every test room."""
 
+import signal
+
 import pytest
+
+# A script's background job starts with SIGINT ignored, and what tests start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LONGEST = "test_drive_cycle.py"
 

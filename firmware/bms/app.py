@@ -82,10 +82,11 @@ class App:
     def step(self) -> None:
         """One turn of the main loop: the period's tasks when they are due, then the links."""
         kernel = self.kernel
-        if kernel.task_due:
+        if kernel.due:
+            kernel.take()
             self.estimator.step(self.snapshot, self.estimate)
             self.reports.step(self.snapshot, self.estimate)
-            kernel.task_due = False
+            kernel.done()
             self.board.watchdog.feed()
         tick = kernel.tick_n()
         if tick - self._polled_at & TICKS_MASK >= POLL_TICKS:

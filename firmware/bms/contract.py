@@ -33,6 +33,7 @@ class Afe(Protocol):
     n_temps: int
     lockstep: bool
     seed: int
+    dump_wanted: bool
 
     def read(self, sample: Sample) -> None:
         """Take what has come since the last call into `sample`; called once a tick, never waits."""
@@ -52,6 +53,10 @@ class Afe(Protocol):
 
     def log(self, text: str) -> None:
         """Tell whoever listens at the other end."""
+        ...
+
+    def send(self, kind: int, payload: "bytes | bytearray | memoryview") -> None:
+        """Send a frame of another kind to whoever listens at the other end."""
         ...
 
 

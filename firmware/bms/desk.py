@@ -12,8 +12,28 @@ from collections.abc import Callable
 from typing import Any
 
 
+class Address:
+    """A buffer with the views that a cast to a pointer picks."""
+
+    def __init__(self, buffer: Any) -> None:
+        self.views = {code: _cast(buffer, code) for code in "BHi"}
+
+
+def address(buffer: Any) -> Any:
+    """As uctypes.addressof, for a cast to a pointer only."""
+    return Address(buffer)
+
+
+def _cast(buffer: Any, code: str) -> Any:
+    raw = memoryview(buffer).cast("B")
+    width = {"B": 1, "H": 2, "i": 4}[code]
+    return raw[: len(raw) // width * width].cast(code)  # pyright: ignore[reportCallIssue, reportArgumentType]
+
+
 def _view(code: str) -> Callable[[Any], Any]:
     def view(buffer: Any) -> Any:
+        if isinstance(buffer, Address):
+            return buffer.views[code]
         return memoryview(buffer).cast("B").cast(code)  # pyright: ignore[reportCallIssue, reportArgumentType]
 
     return view

@@ -1,9 +1,20 @@
 """Integer helpers that are bit-equal on CPython, bytecode and viper, on 32 and 64 bits.
 
 None allocates. A pointer argument takes any buffer: bytes, bytearray or array.
+
+Where a call must cost little, a viper function takes `address(buffer)` as an int and says `ptr32(it)`
+itself: MicroPython then converts one small int, where a pointer argument costs a look-up of the buffer. The
+buffer must stay referenced for as long; MicroPython's heap does not move.
 """
 
 import micropython
+
+try:
+    from uctypes import addressof as address
+except ImportError:  # at a desk
+    from bms.desk import address
+
+__all__ = ("address", "copy16", "interpolate", "inverse")
 
 
 @micropython.viper
@@ -12,38 +23,6 @@ def copy16(dst: ptr16, src: ptr16, n: int):
     i = 0
     while i < n:
         dst[i] = src[i]
-        i += 1
-
-
-@micropython.viper
-def get_u16(src: ptr8, at: int) -> int:
-    """Little-endian unsigned 16 bits at byte `at`."""
-    return src[at] | src[at + 1] << 8
-
-
-@micropython.viper
-def get_i32(src: ptr8, at: int) -> int:
-    """Little-endian signed 32 bits at byte `at`, saturated to +-2^30 so that it fits a small int."""
-    low = src[at] | src[at + 1] << 8
-    high = src[at + 2] | src[at + 3] << 8
-    if high & 0x8000:
-        high -= 0x10000
-    if high > 0x3FFF:
-        high = 0x3FFF
-        low = 0xFFFF
-    if high < -0x4000:
-        high = -0x4000
-        low = 0
-    return high * 0x10000 + low
-
-
-@micropython.viper
-def get_16s(dst: ptr16, first: int, src: ptr8, at: int, n: int):
-    """dst[first:first+n] = n little-endian 16-bit items from byte `at` of src."""
-    i = 0
-    while i < n:
-        dst[first + i] = src[at] | src[at + 1] << 8
-        at += 2
         i += 1
 
 

@@ -1,5 +1,6 @@
 """Records between the AFE, the safety tick and the tasks above it; all preallocated, integers only."""
 
+import struct
 from array import array
 
 TICK_MS = 5
@@ -12,54 +13,99 @@ OPEN_WIRE = 2
 
 UNKNOWN_CPCT = 10_000
 """A sigma of 100 %: the state of charge is not known."""
+NO_LIMIT_DA = 0xFFFF
+
+
+# The words of Sample.fast
+CURRENT = 0
+PACK = 1
+LINK = 2
+FEEDBACK = 3
+LARGEST_MA = 1 << 22
+"""Currents saturate there: times 100 ms they still fit the tick's arithmetic."""
 
 
 class Sample:
     """Last measurement of one string: `n_cells` cells and `n_temps` sensors.
 
-    `*_seq` counts valid arrivals (modulo 2^16). A group whose quality is not QUALITY_OK is no
-    arrival: unknown is not fresh.
+    `fast` holds current in mA, pack and link voltage in mV and the contactors' feedback (GATE_* bits).
+    `seq` counts valid arrivals of each group (faults.FAST, CELLS, TEMPS; modulo 2^16). A group whose quality
+    is not QUALITY_OK is no arrival: unknown is not fresh. `open_wire`: a cell at an open sense wire, counted
+    from 1; 0: none known.
     """
 
     def __init__(self, n_cells: int, n_temps: int) -> None:
         self.n_cells = n_cells
         self.n_temps = n_temps
-        self.current_ma = 0
-        self.pack_mv = 0
-        self.link_mv = 0
-        self.feedback = 0
-        self.fast_seq = 0
+        self.fast = array("i", [0] * 4)
         self.cell_mv = array("H", [0] * n_cells)
-        self.cells_seq = 0
         self.temp_dc = array("h", [0] * n_temps)
         self.isolation_kohm = 0
-        self.temps_seq = 0
+        self.open_wire = 0
+        self.seq = array("i", [0] * 3)
+
+    def arrived(self, group: int) -> None:
+        """A valid sample of `group` has been put in."""
+        self.seq[group] = (self.seq[group] + 1) & 0xFFFF
+
+    def put_fast(self, current_ma: int, pack_mv: int, link_mv: int, feedback: int) -> None:
+        """A valid sample of the fast group."""
+        fast = self.fast
+        fast[CURRENT] = min(max(current_ma, -LARGEST_MA), LARGEST_MA)
+        fast[PACK] = pack_mv
+        fast[LINK] = link_mv
+        fast[FEEDBACK] = feedback
+        self.arrived(0)
+
+    @property
+    def current_ma(self) -> int:
+        """String current, positive charges."""
+        return self.fast[CURRENT]
+
+
+# The bytes of Command.body that the tasks fill, as Estimate.packed brings them.
+_TASKS = "<BHHHHHBBI4s"
 
 
 class Command:
-    """What the tick tells the AFE and the rig; the fields of an ACTUATE frame.
+    """What the tick tells the AFE and the rig: `body` is the payload of an ACTUATE frame.
 
-    `faults` and `latched` are bitmaps by fault id, `balance` by cell, least significant bit first.
+    `bits`: the fault bitmaps, active then latched, 8 bytes each by fault id; `balance` by cell, least
+    significant bit first.
     """
 
     def __init__(self) -> None:
-        self.tick = 0
-        self.gates = 0
-        self.state = 0
-        self.pump_pct = 0
-        self.limiter = 0
-        self.soc_cpct = 0
-        self.sigma_cpct = UNKNOWN_CPCT
-        self.current_limit_da = 0
-        self.kept = 0
-        self.next_seq = 0
-        self.faults = bytearray(8)
-        self.latched = bytearray(8)
-        self.balance = bytearray(4)
+        self.body = bytearray(44)
+        view = memoryview(self.body)
+        self.bits = view[24:40]
+        self.balance = view[40:44]
+        self.publish(Estimate())
+
+    def publish(self, estimate: "Estimate") -> None:
+        """What the tick does at the start of a period, for those who have no tick."""
+        self.body[6:7] = estimate.packed[0:1]
+        self.body[8:24] = estimate.packed[1:17]
+        self.body[40:44] = estimate.packed[17:21]
+
+    @property
+    def tick(self) -> int:
+        """Ticks since the start, modulo 2^30."""
+        body = self.body
+        return body[0] | body[1] << 8 | body[2] << 16 | body[3] << 24
+
+    @property
+    def gates(self) -> int:
+        """Gate command, GATE_* bits."""
+        return self.body[4]
+
+    @property
+    def state(self) -> int:
+        """Of the contactor supervisor, index into signals.STATES."""
+        return self.body[5]
 
 
 class Snapshot:
-    """What the tasks above the tick may look at: a copy, taken by the tick at a period's start.
+    """What the tasks above the tick may look at: a copy of what the tick held at a period's start.
 
     `charge_ma_ms` is the charge since the snapshot before; `min`/`max` are over cells and sensors.
     `*_known` says whether a group's values are fresh enough to be believed.
@@ -91,11 +137,28 @@ class Estimate:
     """What the tasks above the tick found; the tick publishes it at the next period's start.
 
     So its effect comes at the same tick however fast the controller is (logical execution time:
-    Henzinger, Horowitz, Kirsch, "Giotto", 2003), and a slow task can only be late, never torn.
+    Henzinger, Horowitz, Kirsch, "Giotto", 2003), and a slow task can only be late, never torn. Current limits
+    are in 0.1 A, NO_LIMIT_DA for none; `balance` is a bitmap by cell.
     """
 
     def __init__(self) -> None:
         self.soc_cpct = 0
         self.sigma_cpct = UNKNOWN_CPCT
+        self.charge_limit_da = NO_LIMIT_DA
+        self.discharge_limit_da = NO_LIMIT_DA
+        self.charge_limiter = 0
+        self.discharge_limiter = 0
+        self.pump_pct = 0
         self.kept = 0
         self.next_seq = 0
+        self.balance = bytearray(4)
+        self.packed = bytearray(21)
+        self.pack()
+
+    def pack(self) -> None:
+        """Write the fields into `packed`, from where the tick copies them."""
+        struct.pack_into(
+            _TASKS, self.packed, 0,
+            self.pump_pct, self.soc_cpct, self.sigma_cpct, self.charge_limit_da, self.discharge_limit_da,
+            self.kept, self.charge_limiter, self.discharge_limiter, self.next_seq, self.balance,
+        )  # fmt: skip

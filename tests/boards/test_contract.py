@@ -221,10 +221,10 @@ def test_frames_go_through_the_uart_in_both_directions(bench: Bench) -> None:
     sample = Sample(12, 4)
     uart.received += writer.wire[: n - 3]
     board.afe.read(sample)
-    assert sample.fast_seq == 0, "half a frame is none"
+    assert sample.seq[0] == 0, "half a frame is none"
     uart.received += writer.wire[n - 3 : n]
     board.afe.read(sample)
-    assert (sample.current_ma, sample.pack_mv, sample.fast_seq) == (-1500, 44_000, 1)
+    assert (sample.current_ma, sample.fast[1], sample.seq[0]) == (-1500, 44_000, 1)
     board.afe.write(Command(), 1, 0)
     reader = frame.Reader()
     assert reader.feed(bytes(uart.sent), 0, len(uart.sent)) == len(uart.sent)

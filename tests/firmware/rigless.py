@@ -70,30 +70,39 @@ class Feed:
 
     def __init__(self) -> None:
         self.writer = frame.Writer()
+        self.ms = 0
 
     def frame(self, kind: int, payload: bytes) -> bytes:
         self.writer.raw[frame.HEADER : frame.HEADER + len(payload)] = payload
-        n = self.writer.finish(kind, 0, 0, len(payload))
+        n = self.writer.finish(kind, self.ms & 0xFFFF, self.ms >> 16, len(payload))
         return bytes(self.writer.wire[:n])
 
-    def fast(self, current_ma: int, pack_mv: int, link_mv: int, quality: int = 0) -> bytes:
-        return self.frame(
-            frame.FAST, struct.pack(frame.FAST_FORMAT, current_ma, pack_mv, link_mv, 0, quality)
-        )
+    def fast(self, current_ma: int, pack_mv: int, link_mv: int, feedback: int = 0, quality: int = 0) -> bytes:
+        payload = struct.pack(frame.FAST_FORMAT, current_ma, pack_mv, link_mv, feedback, quality)
+        return self.frame(frame.FAST, payload)
+
+    def end(self) -> bytes:
+        """Ends a tick's frames; the next ones are a tick later."""
+        data = self.frame(frame.END, b"")
+        self.ms += TICK_MS
+        return data
 
     def cells(self, cell_mv: "list[int]", first: int = 0, quality: int = 0) -> bytes:
         n = len(cell_mv)
         head = struct.pack(frame.CELLS_FORMAT, first, n, quality)
         return self.frame(frame.CELLS, head + struct.pack("<%dH" % n, *cell_mv))
 
-    def temps(self, temp_dc: "list[int]", quality: int = 0) -> bytes:
+    def temps(self, temp_dc: "list[int]", quality: int = 0, isolation_kohm: int = 1000) -> bytes:
         n = len(temp_dc)
-        head = struct.pack(frame.TEMPS_FORMAT, n, quality, 1000)
+        head = struct.pack(frame.TEMPS_FORMAT, n, quality, isolation_kohm)
         return self.frame(frame.TEMPS, head + struct.pack("<%dh" % n, *temp_dc))
 
 
 class String:
-    """A kernel over a line in memory, and the pack at its other end; the pack obeys the gates."""
+    """A kernel over a line in memory, and the pack at its other end; the pack obeys the gates.
+
+    Current and last cell carry 1 mA and 1 mV of noise away from zero and 3.7 V, unless they are `frozen`.
+    """
 
     def __init__(self, n_cells: int = 4, n_temps: int = 2, chemistry: int = params.NMC) -> None:
         self.line = Line()
@@ -112,8 +121,12 @@ class String:
         self.feed = Feed()
         self.cell_mv = [3700] * n_cells
         self.temp_dc = [250] * n_temps
+        self.isolation_kohm = 1000
         self.current_ma = 0
         self.link_mv = 0
+        self.welded = self.stuck_open = 0
+        self.idle = False
+        self.frozen = ""
         self.tick_n = 0
         self.send_fast = self.send_cells = self.send_temps = True
 
@@ -121,21 +134,33 @@ class String:
         """This tick's frames of the front end."""
         data = b""
         pack_mv = sum(self.cell_mv)
-        if self.gate.bits:
+        feedback = self.gate.bits & ~self.stuck_open | self.welded
+        if feedback & 6:
             self.link_mv = pack_mv
+        else:
+            self.link_mv = self.link_mv * 199 // 200  # bled in about a second
         if self.send_cells and self.tick_n % 4 == 0:
-            data += self.feed.cells(self.cell_mv)
+            cells = list(self.cell_mv)
+            if self.frozen != "cells":
+                cells[-1] += (self.tick_n >> 2 & 1) * (1 if cells[-1] > 3700 else -1)
+            data += self.feed.cells(cells)
         if self.send_temps and self.tick_n % 20 == 0:
-            data += self.feed.temps(self.temp_dc)
+            data += self.feed.temps(self.temp_dc, 0, self.isolation_kohm)
         if self.send_fast:
-            current_ma = self.current_ma if self.gate.bits & 4 else 0
-            data += self.feed.fast(current_ma, pack_mv, self.link_mv)
-        return data
+            current_ma = self.current_ma if feedback & 5 == 5 else 0
+            if self.frozen != "current":
+                current_ma += (self.tick_n & 1) * (1 if current_ma > 0 else -1)
+            data += self.feed.fast(current_ma, pack_mv, self.link_mv, feedback)
+        return data + self.feed.end()
 
     def tick(self) -> None:
+        """One tick, and the task above it unless it is `idle`."""
         self.line.load(self.frames())
         self.tick_n += 1
-        self.kernel.tick()
+        self.kernel.tick(0)
+        if self.kernel.due and not self.idle:
+            self.kernel.take()
+            self.kernel.done()
 
     def run(self, ticks: int) -> None:
         for _ in range(ticks):

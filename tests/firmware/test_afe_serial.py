@@ -4,7 +4,7 @@ import struct
 
 from bms.link import frame
 from bms.link.afe_serial import SerialAfe
-from bms.sample import Command, Sample
+from bms.sample import LARGEST_MA, OPEN_WIRE, Command, Estimate, Sample
 from rigless import Feed, Line
 
 
@@ -16,13 +16,13 @@ def fresh():
 def test_takes_in_all_groups():
     line, afe, sample, feed = fresh()
     line.load(
-        feed.cells([3700, 3701, 3702, 3703]) + feed.temps([-105, 250]) + feed.fast(-17_400, 14_806, 120)
+        feed.cells([3700, 3701, 3702, 3703]) + feed.temps([-105, 250]) + feed.fast(-17_400, 14_806, 120, 5)
     )
     afe.read(sample)
-    assert (sample.current_ma, sample.pack_mv, sample.link_mv) == (-17_400, 14_806, 120)
+    assert list(sample.fast) == [-17_400, 14_806, 120, 5]
     assert list(sample.cell_mv) == [3700, 3701, 3702, 3703]
     assert list(sample.temp_dc) == [-105, 250]
-    assert (sample.fast_seq, sample.cells_seq, sample.temps_seq) == (1, 1, 1)
+    assert list(sample.seq) == [1, 1, 1]
     assert sample.isolation_kohm == 1000
     assert afe.errors() == 0
 
@@ -30,18 +30,33 @@ def test_takes_in_all_groups():
 def test_lockstep_takes_one_tick_at_a_time():
     line, afe, sample, feed = fresh()
     afe.lockstep = True
-    line.load(feed.fast(1, 0, 0) + feed.fast(2, 0, 0))
+    line.load(feed.fast(1, 0, 0) + feed.end() + feed.fast(2, 0, 0) + feed.end() + feed.end())
     afe.read(sample)
     assert sample.current_ma == 1
     afe.read(sample)
     assert sample.current_ma == 2
+    afe.read(sample)
+    assert sample.seq[0] == 2
 
 
 def test_free_running_takes_the_newest():
     line, afe, sample, feed = fresh()
-    line.load(feed.fast(1, 0, 0) + feed.fast(2, 0, 0))
+    line.load(feed.fast(1, 0, 0) + feed.end() + feed.fast(2, 0, 0))
     afe.read(sample)
-    assert (sample.current_ma, sample.fast_seq) == (2, 2)
+    assert (sample.current_ma, sample.seq[0]) == (2, 2)
+
+
+def test_repeated_and_older_frames_are_no_arrivals():
+    line, afe, sample, feed = fresh()
+    old = feed.fast(1, 0, 0) + feed.end()
+    new = feed.fast(2, 0, 0) + feed.end()
+    line.load(old + new + new + old)
+    afe.read(sample)
+    assert (sample.current_ma, sample.seq[0]) == (2, 2)
+    again = feed.frame(frame.CONFIG, struct.pack(frame.CONFIG_FORMAT, 4, 2, frame.MODE_FREE, 7))
+    line.load(again + old)  # a rig that begins anew
+    afe.read(sample)
+    assert (sample.current_ma, sample.seq[0]) == (1, 3)
 
 
 def test_a_frame_in_pieces():
@@ -50,7 +65,7 @@ def test_a_frame_in_pieces():
     for i in range(len(data)):
         line.load(data[i : i + 1])
         afe.read(sample)
-    assert (sample.current_ma, sample.fast_seq) == (-5, 1)
+    assert (sample.current_ma, sample.seq[0]) == (-5, 1)
 
 
 def test_every_flipped_bit_is_refused():
@@ -62,11 +77,11 @@ def test_every_flipped_bit_is_refused():
             bad[i] ^= 1 << bit
             line.load(bytes(bad) + b"\x00")
             afe.read(sample)
-    assert sample.fast_seq == 0
+    assert sample.seq[0] == 0
     assert afe.errors() > 0
     line.load(data)
     afe.read(sample)
-    assert sample.fast_seq == 1
+    assert sample.seq[0] == 1
 
 
 def test_wrong_lengths_are_counted_and_change_nothing():
@@ -84,7 +99,8 @@ def test_wrong_lengths_are_counted_and_change_nothing():
         line.load(feed.frame(kind, payload))
         afe.read(sample)
         assert afe.errors() == before + 1, (kind, payload)
-    assert (sample.fast_seq, sample.cells_seq, sample.temps_seq) == (0, 0, 0)
+        feed.end()
+    assert list(sample.seq) == [0, 0, 0]
 
 
 def test_cells_outside_the_string_are_refused():
@@ -97,23 +113,28 @@ def test_cells_outside_the_string_are_refused():
 
 def test_a_set_in_blocks_counts_once_it_is_whole():
     line, afe, sample, feed = fresh()
+    line.load(feed.cells([12, 13], first=2))  # its beginning is missing
+    afe.read(sample)
+    assert sample.seq[1] == 0
+    feed.end()
     line.load(feed.cells([10, 11], first=0))
     afe.read(sample)
-    assert sample.cells_seq == 0
+    assert sample.seq[1] == 0
     line.load(feed.cells([12, 13], first=2))
     afe.read(sample)
-    assert sample.cells_seq == 1
+    assert sample.seq[1] == 1
     assert list(sample.cell_mv) == [10, 11, 12, 13]
 
 
 def test_extreme_currents_saturate():
     line, afe, sample, feed = fresh()
-    line.load(feed.fast(2**31 - 1, 2**32 - 1, 0))
+    line.load(feed.fast(2**31 - 1, 2**31 - 1, 0))
     afe.read(sample)
-    assert sample.current_ma == 2**30 - 1
+    assert list(sample.fast)[:2] == [LARGEST_MA, LARGEST_MA]
+    feed.end()
     line.load(feed.fast(-(2**31), 0, 0))
     afe.read(sample)
-    assert sample.current_ma == -(2**30)
+    assert sample.current_ma == -LARGEST_MA
 
 
 def test_config_counts_once_and_time_is_kept():
@@ -133,11 +154,15 @@ def test_config_counts_once_and_time_is_kept():
 def test_actuate_carries_the_command():
     line, afe, _, _ = fresh()
     command = Command()
-    command.tick = 70_000
-    command.gates = 5
-    command.soc_cpct = 9876
-    command.next_seq = 123_456
-    command.faults[1] = 0x80
+    estimate = Estimate()
+    estimate.soc_cpct = 9876
+    estimate.next_seq = 123_456
+    estimate.balance[3] = 0x40
+    estimate.pack()
+    command.publish(estimate)
+    command.body[0:6] = struct.pack("<IBB", 70_000, 5, 3)
+    command.bits[1] = 0x80
+    assert (command.tick, command.gates, command.state) == (70_000, 5, 3)
     afe.write(command, 0x1234, 0x5678)
     reader = frame.Reader()
     assert reader.feed(line.sent, 0, line.n_sent) == line.n_sent
@@ -147,8 +172,20 @@ def test_actuate_carries_the_command():
     assert fields[0] == 70_000
     assert fields[1] == 5
     assert fields[5] == 9876
-    assert fields[9] == 123_456
-    assert fields[10][1] == 0x80
+    assert fields[12] == 123_456
+    assert fields[13][1] == 0x80
+    assert fields[15] == b"\x00\x00\x00\x40"
+
+
+def test_an_open_wire_is_told_and_its_set_is_no_arrival():
+    line, afe, sample, feed = fresh()
+    line.load(feed.cells([3700, frame.OPEN_CELL_MV, frame.OPEN_CELL_MV, 3700], quality=OPEN_WIRE))
+    afe.read(sample)
+    assert (sample.open_wire, sample.seq[1]) == (2, 0)
+    feed.end()
+    line.load(feed.cells([3700] * 4))
+    afe.read(sample)
+    assert (sample.open_wire, sample.seq[1]) == (0, 1)
 
 
 def test_log_lines_are_cut_to_a_frame():

@@ -2,19 +2,157 @@
 
 import micropython
 import struct
+from array import array
 
-from bms.fixed import get_16s, get_i32, get_u16
+from bms.fixed import address
 from bms.link import frame
-from bms.link.frame import HEADER, Reader, Writer
-from bms.sample import QUALITY_OK, Command, Sample
+from bms.link.frame import (
+    ACTUATE,
+    AT,
+    CELLS,
+    CONFIG,
+    CRC,
+    DUMP,
+    END,
+    FAST,
+    HEADER,
+    TEMPS,
+    TIME,
+    Reader,
+    Writer,
+)
+from micropython import const
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from bms.contract import Stream
+    from bms.sample import Command, Sample
 
-_CHUNK = 256
-_CHUNKS_PER_READ = 4
+_CHUNK = const(256)
+_CHUNKS_PER_READ = const(4)
 """Bounds a free-running read at 1 kB, twice what the line carries in a tick: a flood cannot hold the tick."""
+
+# Numbers of other modules that viper must know; a test compares them.
+_HEADER = const(8)
+_LARGEST_HIGH = const(64)  # sample.LARGEST_MA >> 16; voltages saturate there too
+_OPEN_WIRE = const(2)
+_OPEN_CELL_MV = const(0xFFFF)
+_NONE = const(0x10000)  # no frame of that group yet
+
+# What a payload function returns beside a count of bits to come
+_IGNORED = const(0)
+_TAKEN = const(1)
+_BAD = const(2)
+
+# Stamps: of each group the sequence and time of the last frame, then the cell that the next block begins with
+_NEXT_CELL = const(6)
+
+
+@micropython.viper
+def _is_new(raw_at: int, stamps_at: int) -> int:
+    # A frame that repeats the sequence or the time of the last one of its group tells nothing new.
+    raw = ptr8(raw_at)
+    stamps = ptr32(stamps_at)
+    group = (raw[1] - 1) * 2
+    seq = raw[2] | raw[3] << 8
+    ms = raw[4] | raw[5] << 8 | raw[6] << 16 | (raw[7] & 0x3F) << 24
+    if stamps[group] != _NONE:
+        if stamps[group] == seq:
+            return 0
+        later = (ms - stamps[group + 1]) & 0x3FFFFFFF
+        if later > 0x1FFFFFFF:
+            return 0
+        if later == 0 and (raw[1] != 2 or raw[8] == 0):  # but the blocks of a set have one time
+            return 0
+    stamps[group] = seq
+    stamps[group + 1] = ms
+    return 1
+
+
+@micropython.viper
+def _take_fast(raw_at: int, size: int, fast_at: int) -> int:
+    raw = ptr8(raw_at)
+    fast = ptr32(fast_at)
+    if size != _HEADER + 14:
+        return _BAD
+    if raw[_HEADER + 13]:
+        return _IGNORED
+    i = 0
+    while i < 3:
+        at = _HEADER + 4 * i
+        low = raw[at] | raw[at + 1] << 8
+        high = raw[at + 2] | raw[at + 3] << 8
+        if high & 0x8000:
+            high -= 0x10000
+        if high >= _LARGEST_HIGH:
+            high = _LARGEST_HIGH
+            low = 0
+        if high < 0 - _LARGEST_HIGH:
+            high = 0 - _LARGEST_HIGH
+            low = 0
+        fast[i] = high * 0x10000 + low
+        i += 1
+    fast[3] = raw[_HEADER + 12]
+    return _TAKEN
+
+
+@micropython.viper
+def _take_cells(raw_at: int, size: int, cells_at: int, n_cells: int, stamps_at: int) -> int:
+    # _TAKEN with the last block of a set, if none before it was missing; 3 + k: a wire is open at cell k.
+    raw = ptr8(raw_at)
+    cells = ptr16(cells_at)
+    stamps = ptr32(stamps_at)
+    first = raw[_HEADER]
+    n = raw[_HEADER + 1]
+    quality = raw[_HEADER + 2]
+    if size < _HEADER + 3 or size != _HEADER + 3 + 2 * n or first + n > n_cells:
+        return _BAD
+    at = _HEADER + 3
+    i = 0
+    if quality == _OPEN_WIRE:
+        while i < n:
+            if (raw[at] | raw[at + 1] << 8) == _OPEN_CELL_MV:
+                return 3 + first + i
+            at += 2
+            i += 1
+    if quality or (first and first != stamps[_NEXT_CELL]):
+        stamps[_NEXT_CELL] = _NONE
+        return _IGNORED
+    while i < n:
+        cells[first + i] = raw[at] | raw[at + 1] << 8
+        at += 2
+        i += 1
+    first += n
+    stamps[_NEXT_CELL] = first
+    return _TAKEN if first == n_cells else _IGNORED
+
+
+@micropython.viper
+def _take_temps(raw_at: int, size: int, temps_at: int, n_temps: int) -> int:
+    raw = ptr8(raw_at)
+    temps = ptr16(temps_at)
+    n = raw[_HEADER]
+    if size < _HEADER + 4 or size != _HEADER + 4 + 2 * n or n != n_temps:
+        return _BAD
+    if raw[_HEADER + 1]:
+        return _IGNORED
+    at = _HEADER + 4
+    i = 0
+    while i < n:
+        temps[i] = raw[at] | raw[at + 1] << 8
+        at += 2
+        i += 1
+    return _TAKEN
+
+
+@micropython.viper
+def _copy_body(body_at: int, raw_at: int):
+    body = ptr8(body_at)
+    raw = ptr8(raw_at)
+    i = 0
+    while i < 44:
+        raw[_HEADER + i] = body[i]
+        i += 1
 
 
 class SerialAfe:
@@ -28,130 +166,107 @@ class SerialAfe:
         self._stream = stream
         self._reader = Reader()
         self._writer = Writer()
+        self._seal = self._writer.sealer(ACTUATE, 44)
         self._chunk = bytearray(_CHUNK)
-        self._at = 0
+        self._find = self._reader.finder(self._chunk)
         self._n = 0
+        self._stamps = array("i", [_NONE] * 7)
+        self._stamps_at = address(self._stamps)
+        self._raw_at = address(self._reader.raw)
+        self._wire = self._writer.wire
         self.configured = False
         self.lockstep = False
         self.n_cells = 0
         self.n_temps = 0
         self.seed = 0
+        self.dump_wanted = False
         self._utc = bytearray(8)
         self._utc_fresh = False
         self.bad_payload = 0
 
     @micropython.native
-    def read(self, sample: Sample) -> None:
-        """Take in the frames that have come; in lock-step exactly up to and with this tick's FAST."""
-        reader = self._reader
+    def read(self, sample: "Sample") -> None:
+        """Take in the frames that have come; in lock-step exactly up to and with this tick's END."""
+        find = self._find
+        raw = self._reader.raw
         lockstep = self.lockstep  # CONFIG, inside, may begin it: from the next read on
         chunks = 0
         while True:
-            while self._at < self._n:
-                self._at = reader.feed(self._chunk, self._at, self._n)
-                if reader.size and self._accept(sample) and lockstep:
-                    return
+            n = self._n
+            while True:
+                size = find(n)
+                if not size:
+                    break
+                if raw[1] == END:
+                    if lockstep:
+                        return
+                elif self._accept(sample, raw[1], size):
+                    self.bad_payload += 1
             if lockstep:
                 if not self._stream.wait_frame():
                     return  # interrupted from the console
             elif chunks == _CHUNKS_PER_READ:
                 return
             chunks += 1
-            self._at = 0
+            self._reader.words[AT] = 0
             self._n = self._stream.readinto(self._chunk)
             if not self._n and not lockstep:
                 return
 
     @micropython.native
-    def _accept(self, sample: Sample) -> bool:
-        # One of six frames came. True only for FAST, which ends a tick's frames.
-        kind = self._reader.kind
-        if kind == frame.FAST:
-            self._fast(sample)
-            return True
-        if kind == frame.CELLS:
-            self._cells(sample)
-        elif kind == frame.TEMPS:
-            self._temps(sample)
-        elif kind == frame.CONFIG:
-            self._config()
-        elif kind == frame.TIME:
-            self._time()
+    def _accept(self, sample: "Sample", kind: int, size: int) -> bool:
+        # One of seven frames came. True when its payload is bad.
+        raw_at = self._raw_at
+        if kind > TEMPS:
+            return self._other(kind, size)
+        if not _is_new(raw_at, self._stamps_at):
+            return False
+        if kind == FAST:
+            taken = _take_fast(raw_at, size, address(sample.fast))
+        elif kind == CELLS:
+            taken = _take_cells(raw_at, size, address(sample.cell_mv), sample.n_cells, self._stamps_at)
+            if taken != _BAD:
+                sample.open_wire = taken - 2 if taken > 2 else 0
         else:
-            self.bad_payload += 1
-        return False
+            taken = _take_temps(raw_at, size, address(sample.temp_dc), sample.n_temps)
+            if taken == _TAKEN:
+                sample.isolation_kohm = self._reader.raw[HEADER + 2] | self._reader.raw[HEADER + 3] << 8
+        if taken == _TAKEN:
+            sample.arrived(kind - 1)
+        return taken == _BAD
 
-    @micropython.native
-    def _payload(self, n: int) -> bool:
-        if self._reader.size == HEADER + n:
+    def _other(self, kind: int, size: int) -> bool:
+        if kind == CONFIG and size == HEADER + 7:
+            self._config()
+        elif kind == TIME and size == HEADER + 8:
+            # Once a second; a u64 does not fit a small int, so the bytes are kept for the task above.
+            self._utc_fresh = True
+            for i in range(8):
+                self._utc[i] = self._reader.raw[HEADER + i]
+        elif kind == DUMP:
+            self.dump_wanted = True
+        else:
             return True
-        self.bad_payload += 1
         return False
-
-    @micropython.native
-    def _fast(self, sample: Sample) -> None:
-        raw = self._reader.raw
-        if self._payload(14) and raw[HEADER + 13] == QUALITY_OK:
-            sample.current_ma = get_i32(raw, HEADER)
-            sample.pack_mv = get_i32(raw, HEADER + 4)
-            sample.link_mv = get_i32(raw, HEADER + 8)
-            sample.feedback = raw[HEADER + 12]
-            sample.fast_seq = (sample.fast_seq + 1) & 0xFFFF
-
-    @micropython.native
-    def _cells(self, sample: Sample) -> None:
-        raw = self._reader.raw
-        first = raw[HEADER]
-        n = raw[HEADER + 1]
-        if not self._payload(3 + 2 * n) or raw[HEADER + 2] != QUALITY_OK:
-            return
-        if first + n > sample.n_cells:
-            self.bad_payload += 1
-            return
-        get_16s(sample.cell_mv, first, raw, HEADER + 3, n)
-        if first + n == sample.n_cells:  # the last block completes the set
-            sample.cells_seq = (sample.cells_seq + 1) & 0xFFFF
-
-    @micropython.native
-    def _temps(self, sample: Sample) -> None:
-        raw = self._reader.raw
-        n = raw[HEADER]
-        if not self._payload(4 + 2 * n) or raw[HEADER + 1] != QUALITY_OK:
-            return
-        if n != sample.n_temps:
-            self.bad_payload += 1
-            return
-        sample.isolation_kohm = get_u16(raw, HEADER + 2)
-        get_16s(sample.temp_dc, 0, raw, HEADER + 4, n)
-        sample.temps_seq = (sample.temps_seq + 1) & 0xFFFF
 
     def _config(self) -> None:
-        if self.configured or not self._payload(7):
-            return  # CONFIG is repeated until we answer: the first one counts
+        # A rig that begins anew counts anew. CONFIG is repeated until we answer: the first one decides.
+        for i in range(7):
+            self._stamps[i] = _NONE
+        if self.configured:
+            return
         raw = self._reader.raw
         self.n_cells = raw[HEADER]
         self.n_temps = raw[HEADER + 1]
         self.lockstep = raw[HEADER + 2] == frame.MODE_LOCKSTEP
-        self.seed = get_u16(raw, HEADER + 3) << 14 ^ get_u16(raw, HEADER + 5)
+        self.seed = (raw[HEADER + 3] | raw[HEADER + 4] << 8) << 14 ^ (raw[HEADER + 5] | raw[HEADER + 6] << 8)
         self.configured = True
 
-    def _time(self) -> None:
-        # Once a second; a u64 does not fit a small int, so the bytes are kept for the task above.
-        if self._payload(8):
-            self._utc_fresh = True
-            for i in range(8):
-                self._utc[i] = self._reader.raw[HEADER + i]
-
     @micropython.native
-    def write(self, command: Command, ms_low: int, ms_high: int) -> None:
+    def write(self, command: "Command", ms_low: int, ms_high: int) -> None:
         """Send ACTUATE; device time in two 16-bit halves."""
-        struct.pack_into(
-            frame.ACTUATE_FORMAT, self._writer.raw, HEADER,
-            command.tick, command.gates, command.state, command.pump_pct, command.limiter,
-            command.soc_cpct, command.sigma_cpct, command.current_limit_da, command.kept, command.next_seq,
-            command.faults, command.latched, command.balance,
-        )  # fmt: skip
-        self._stream.write(self._writer.wire, self._writer.finish(frame.ACTUATE, ms_low, ms_high, 40))
+        _copy_body(address(command.body), address(self._writer.raw))
+        self._stream.write(self._wire, self._seal(ms_low, ms_high))
 
     def take_utc_ms(self) -> int:
         """UTC in ms of a TIME frame that came since the last call, else 0. Not for the tick: allocates."""
@@ -163,10 +278,14 @@ class SerialAfe:
 
     def log(self, text: str) -> None:
         """Send a LOG line to the rig. Not for the tick: allocates, and shares nothing with it."""
+        self.send(frame.LOG, text.encode())
+
+    def send(self, kind: int, payload: "bytes | bytearray | memoryview") -> None:
+        """Send a frame of `kind`, cut to what fits. Not for the tick."""
         writer = Writer()
-        data = text.encode()[: frame.MAX_RAW - HEADER - frame.CRC]
+        data = payload[: frame.MAX_RAW - HEADER - CRC]
         writer.raw[HEADER : HEADER + len(data)] = data
-        self._stream.write(writer.wire, writer.finish(frame.LOG, 0, 0, len(data)))
+        self._stream.write(writer.wire, writer.finish(kind, 0, 0, len(data)))
 
     def errors(self) -> int:
         """Frames refused so far: bad COBS, CRC, length, version or payload."""

@@ -9,11 +9,18 @@ Nothing here allocates after construction; the inner loops are viper and bit-equ
 import micropython
 from array import array
 
-VERSION = 1
-HEADER = 8
-CRC = 2
+from bms.fixed import address
+from micropython import const
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+VERSION = const(1)
+HEADER = const(8)
+CRC = const(2)
 MAX_CELLS = 32
-MAX_RAW = 128
+MAX_RAW = const(128)
 """Longest frame before COBS; 32 cells need 8 + 3 + 64 + 2 bytes."""
 MAX_WIRE = MAX_RAW + 2
 """After COBS (one code byte below 254 bytes of data) and the delimiter."""
@@ -68,6 +75,7 @@ def _crc_bytes() -> "array[int]":
 
 
 _TABLE = _crc_bytes()
+_TABLE_AT = address(_TABLE)
 
 
 @micropython.viper
@@ -86,160 +94,222 @@ def crc16(buf: "bytearray | bytes", n: int) -> int:
 
 
 @micropython.viper
-def _cobs_encode(src: ptr8, n: int, dst: ptr8) -> int:
-    code_at = 0
-    code = 1
-    out = 1
+def _seal(raw_at: int, n: int, wire_at: int, table_at: int, seq: int, ms_low: int, ms_high: int) -> int:
+    # Header, CRC, COBS; ms comes in two halves, because a small int of a 32-bit MicroPython holds 31 bits.
+    raw = ptr8(raw_at)
+    table = ptr16(table_at)
+    raw[0] = VERSION
+    raw[2] = seq & 255
+    raw[3] = seq >> 8
+    raw[4] = ms_low & 255
+    raw[5] = ms_low >> 8
+    raw[6] = ms_high & 255
+    raw[7] = ms_high >> 8
+    crc = 0xFFFF
     i = 0
     while i < n:
-        b = src[i]
+        crc = ((crc << 8) & 0xFFFF) ^ table[(crc >> 8) ^ raw[i]]
+        i += 1
+    raw[n] = crc & 255
+    raw[n + 1] = crc >> 8
+    n += 2
+    wire = ptr8(wire_at)
+    code_at = 0
+    i = 0
+    while i < n:
+        b = raw[i]
         i += 1
         if b:
-            dst[out] = b
-            out += 1
-            code += 1
-        if b == 0 or code == 255:
-            dst[code_at] = code
-            code_at = out
-            out += 1
-            code = 1
-    dst[code_at] = code
-    dst[out] = 0
-    return out + 1
-
-
-@micropython.viper
-def _put_u32(dst: ptr8, at: int, low: int, high: int):
-    # two 16-bit halves, because a small int of a 32-bit MicroPython holds 31 bits
-    dst[at] = low & 255
-    dst[at + 1] = (low >> 8) & 255
-    dst[at + 2] = high & 255
-    dst[at + 3] = (high >> 8) & 255
+            wire[i] = b
+        else:
+            wire[code_at] = i - code_at
+            code_at = i
+    # one byte longer than the frame, because frames are below 254 bytes
+    wire[code_at] = n + 1 - code_at
+    wire[n + 1] = 0
+    return n + 2
 
 
 class Writer:
-    """Builds frames in place: put the payload into `raw` from HEADER on, then `finish`."""
+    """Builds frames in place: put the payload into `raw` from HEADER on, `finish`, and send from `wire`."""
 
     def __init__(self) -> None:
         self.raw = bytearray(MAX_RAW)
         self.wire = bytearray(MAX_WIRE)
         self.seq = 0
+        self._raw_at = address(self.raw)
+        self._wire_at = address(self.wire)
 
-    @micropython.native
     def finish(self, kind: int, ms_low: int, ms_high: int, n_payload: int) -> int:
         """Seal the frame; returns how many bytes of `wire` to send. `ms` comes as two 16-bit halves."""
-        raw = self.raw
-        n = HEADER + n_payload
-        raw[0] = VERSION
-        raw[1] = kind
-        raw[2] = self.seq & 255
-        raw[3] = self.seq >> 8
-        _put_u32(raw, 4, ms_low, ms_high)
-        crc = _crc16(raw, n, _TABLE)
-        raw[n] = crc & 255
-        raw[n + 1] = crc >> 8
+        self.raw[1] = kind
+        n = _seal(self._raw_at, HEADER + n_payload, self._wire_at, _TABLE_AT, self.seq, ms_low, ms_high)
         self.seq = (self.seq + 1) & 0xFFFF
-        return _cobs_encode(raw, n + CRC, self.wire)
+        return n
+
+    def sealer(self, kind: int, n_payload: int) -> "Callable[[int, int], int]":
+        """`finish` for one kind of frame, bound once for the safety tick."""
+        self.raw[1] = kind
+        seq = array("H", [self.seq])
+        bound = (_seal, self._raw_at, HEADER + n_payload, self._wire_at, _TABLE_AT, seq)
+
+        @micropython.native
+        def finish(ms_low: int, ms_high: int) -> int:
+            seal, raw_at, n, wire_at, table_at, seq = bound
+            seq[0] = (seq[0] + 1) & 0xFFFF
+            return seal(raw_at, n, wire_at, table_at, seq[0], ms_low, ms_high)
+
+        return finish
 
 
-# decoder state words
-_FILL = 0  # bytes in the frame buffer
-_LEFT = 1  # data bytes left in the current COBS block
-_ZERO = 2  # a zero is due before the next block
-_BAD = 3  # skip to the delimiter: too long or malformed
-_LENGTH = 4  # out: decoded bytes of the frame just ended, 0 none, -1 malformed
+# What a Reader knows, in words.
+AT = const(0)
+"""Bytes of the source consumed."""
+SIZE = const(1)
+"""End of the payload of the frame just found, in `raw`."""
+BAD_COBS = const(2)
+BAD_LENGTH = const(3)
+BAD_CRC = const(4)
+BAD_VERSION = const(5)
+_FILL = const(6)  # bytes in the frame buffer
+_LEFT = const(7)  # data bytes left in the current COBS block
+_ZERO = const(8)  # a zero is due before the next block
+_BAD = const(9)  # skip to the delimiter: too long or malformed
+_WORDS = const(10)
 
 
 @micropython.viper
-def _scan(src: ptr8, at: int, n: int, dst: ptr8, size: int, state: ptr32) -> int:
-    fill = state[0]
-    left = state[1]
-    zero = state[2]
-    bad = state[3]
-    state[4] = 0
+def _scan(src_at: int, n: int, raw_at: int, words_at: int) -> int:
+    # Decode up to the next delimiter. Length of the frame that ended there; 0: none did; -1: a malformed one.
+    src = ptr8(src_at)
+    raw = ptr8(raw_at)
+    words = ptr32(words_at)
+    at = words[AT]
+    fill = words[_FILL]
+    left = words[_LEFT]
+    zero = words[_ZERO]
+    bad = words[_BAD]
+    length = 0
     while at < n:
         b = src[at]
         at += 1
         if b == 0:
+            length = fill
             if bad or left:
-                state[4] = 0 - 1
-            else:
-                state[4] = fill
+                length = 0 - 1
             fill = 0
             left = 0
             zero = 0
             bad = 0
-            break
-        if bad:
-            continue
-        if left == 0:
-            if zero:
-                if fill >= size:
-                    bad = 1
-                    continue
-                dst[fill] = 0
-                fill += 1
-            left = b - 1
-            zero = 0 if b == 255 else 1
-        else:
-            if fill >= size:
-                bad = 1
-                continue
-            dst[fill] = b
+            if length:
+                break
+        elif left:
+            raw[fill] = b
             fill += 1
             left -= 1
-    state[0] = fill
-    state[1] = left
-    state[2] = zero
-    state[3] = bad
-    return at
+        elif not bad:
+            left = b - 1
+            if fill + zero + left > MAX_RAW:
+                bad = 1
+                left = 0
+            elif zero:
+                raw[fill] = 0
+                fill += 1
+            zero = 0 if b == 255 else 1
+    words[AT] = at
+    words[_FILL] = fill
+    words[_LEFT] = left
+    words[_ZERO] = zero
+    words[_BAD] = bad
+    return length
+
+
+@micropython.viper
+def _check(raw_at: int, length: int, words_at: int, table_at: int) -> int:
+    # The end of a frame's payload, or 0 when it must not be believed, which is counted by its reason.
+    raw = ptr8(raw_at)
+    words = ptr32(words_at)
+    table = ptr16(table_at)
+    end = length - 2
+    if length < 0:
+        words[BAD_COBS] += 1
+        return 0
+    if length < HEADER + CRC:
+        words[BAD_LENGTH] += 1
+        return 0
+    crc = 0xFFFF
+    i = 0
+    while i < end:
+        crc = ((crc << 8) & 0xFFFF) ^ table[(crc >> 8) ^ raw[i]]
+        i += 1
+    if crc != raw[end] | raw[end + 1] << 8:
+        words[BAD_CRC] += 1
+        return 0
+    if raw[0] != VERSION:
+        words[BAD_VERSION] += 1
+        return 0
+    words[SIZE] = end
+    return end
 
 
 class Reader:
     """Streaming decoder. After `feed` says a frame ended, `kind`, `seq` and `raw[HEADER:size]` hold it.
 
-    Counts what it refuses: `bad_cobs`, `bad_length`, `bad_crc`, `bad_version`.
+    It counts what it refuses in `words`: BAD_COBS, BAD_LENGTH, BAD_CRC, BAD_VERSION.
     """
 
     def __init__(self) -> None:
         self.raw = bytearray(MAX_RAW)
-        self.kind = 0
-        self.seq = 0
-        self.size = 0
-        self.bad_cobs = 0
-        self.bad_length = 0
-        self.bad_crc = 0
-        self.bad_version = 0
-        self._state = array("i", [0] * 5)
+        self.words = array("i", [0] * _WORDS)
+        self._raw_at = address(self.raw)
+        self._words_at = address(self.words)
 
-    @micropython.native
+    def finder(self, src: bytearray) -> "Callable[[int], int]":
+        """Bound once for the safety tick: the next frame in src[words[AT]:n], end of its payload; 0: none."""
+        bound = (_scan, _check, address(src), self._raw_at, self._words_at, _TABLE_AT)
+
+        @micropython.native
+        def find(n: int) -> int:
+            scan, check, src_at, raw_at, words_at, table_at = bound
+            while True:
+                length = scan(src_at, n, raw_at, words_at)
+                if length == 0:
+                    return 0
+                size = check(raw_at, length, words_at, table_at)
+                if size:
+                    return size
+
+        return find
+
     def feed(self, src: "bytearray | bytes", at: int, n: int) -> int:
-        """Consume src[at:n] up to the end of one frame; returns the new `at`.
+        """Consume src[at:n] up to the end of one frame, good or bad; returns the new `at`.
 
         `size` is the end of the payload in `raw` when a valid frame ended there, else 0.
         """
-        raw = self.raw
-        self.size = 0
-        at = _scan(src, at, n, raw, MAX_RAW, self._state)
-        length = self._state[_LENGTH]
-        if length == 0:
-            return at
-        if length < 0:
-            self.bad_cobs += 1
-        elif length < HEADER + CRC:
-            self.bad_length += 1
-        else:
-            end = length - CRC
-            if _crc16(raw, end, _TABLE) != raw[end] | raw[end + 1] << 8:
-                self.bad_crc += 1
-            elif raw[0] != VERSION:
-                self.bad_version += 1
-            else:
-                self.kind = raw[1]
-                self.seq = raw[2] | raw[3] << 8
-                self.size = end
-        return at
+        words = self.words
+        words[AT] = at
+        words[SIZE] = 0
+        length = _scan(address(src), n, self._raw_at, self._words_at)
+        if length:
+            _check(self._raw_at, length, self._words_at, _TABLE_AT)
+        return words[AT]
+
+    @property
+    def size(self) -> int:
+        """End of the payload in `raw`, 0 when `feed` found no valid frame."""
+        return self.words[SIZE]
+
+    @property
+    def kind(self) -> int:
+        """Of the last frame."""
+        return self.raw[1]
+
+    @property
+    def seq(self) -> int:
+        """Of the last frame."""
+        return self.raw[2] | self.raw[3] << 8
 
     def errors(self) -> int:
         """Frames refused so far, for whatever reason."""
-        return self.bad_cobs + self.bad_length + self.bad_crc + self.bad_version
+        words = self.words
+        return words[BAD_COBS] + words[BAD_LENGTH] + words[BAD_CRC] + words[BAD_VERSION]

@@ -8,23 +8,148 @@ group's age trip by themselves when it falls silent.
 import micropython
 from array import array
 
-from bms.tables.faults import ABOVE, CELLS, FAST, FAULTS, LATCHED, TEMPS
+from bms.fixed import address
+from bms.safety.measure import AGE_MS, BIAS, SIGNALS, Measure
+from bms.tables.faults import ABOVE, CELLS, CHARGING, FAST, FAULTS, LATCHED, NO_LIMIT, SELF, TEMPS
+from micropython import const
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bms.sample import Sample
-    from bms.tables.faults import Fault
 
 NO_ACTION = -1
 
-PROVEN = (10, 5, 3)
-"""Fresh samples of FAST, CELLS, TEMPS without any trip before the pack counts as proven safe."""
-
-_SIGNALS = ("age_ms", "current_ma", "cell_max_mv", "cell_min_mv", "temp_max_dc", "temp_min_dc")
-AGE, CURRENT, CELL_MAX, CELL_MIN, TEMP_MAX, TEMP_MIN = 0, 1, 2, 3, 4, 5
-_OLDEST_MS = 60_000
-_WAKE_MS = 2000
+WAKE_MS = const(2000)
 """A front end may take this long after boot to send its first samples; until then nothing is proven."""
+_OLDEST_MS = const(60_000)
+
+# Numbers of measure.py that viper must know; a test compares them.
+_BIAS = const(1 << 29)
+_AGE_MS = const(13)
+_OPEN_WIRES = const(16)
+_TICK_MS = const(24)
+_AGE_ZERO = const((1 << 29) - 2000)  # BIAS - WAKE_MS
+_CHARGING_LEVEL = const((1 << 29) + 1000)
+"""A current above 1 A counts as charging: well above a shunt's offset."""
+
+# Fresh samples of FAST, CELLS, TEMPS without any trip before the pack counts as proven safe.
+_PROVEN_FAST = const(10)
+_PROVEN_CELLS = const(5)
+_PROVEN_TEMPS = const(3)
+
+# State, in words: what a flipped bit could hurt, so the guard keeps a copy of it.
+STRONGEST = const(0)
+"""Action asked for, plus 1; 0 for none."""
+PROVEN = const(1)
+AGE = const(2)
+"""Milliseconds since the last sample plus WAKE_MS, three groups."""
+_SEQ = const(5)  # last seen, three groups
+_SEEN = const(8)  # towards the proof, three groups
+_COUNTS = const(11)  # samples in a row, one word a row
+_DERATE = const(1)  # faults.DERATE plus 1
+
+# A row of the table, in words
+_SIGNAL = const(0)
+_FLAGS = const(1)
+_LIMIT = const(2)
+_CLEAR = const(3)
+_FRESH = const(4)
+_ID = const(5)
+_ACTION = const(6)
+_ROW = const(7)  # words a row
+_ABOVE = const(1)
+_CHARGING = const(2)
+
+
+@micropython.viper
+def _arrivals(seq_at: int, state_at: int, values_at: int, elapsed_ms: int, open_wire: int) -> int:
+    # Which groups (bit = group) have a fresh sample; ages the others.
+    seq = ptr32(seq_at)
+    state = ptr32(state_at)
+    values = ptr32(values_at)
+    values[_TICK_MS] = elapsed_ms + _BIAS
+    values[_OPEN_WIRES] = open_wire + _BIAS
+    fresh = 0
+    group = 0
+    while group < 3:
+        if seq[group] != state[_SEQ + group]:
+            state[_SEQ + group] = seq[group]
+            state[AGE + group] = WAKE_MS
+            fresh |= 1 << group
+            if state[STRONGEST] <= _DERATE:
+                state[_SEEN + group] += 1
+        elif state[AGE + group] < _OLDEST_MS:
+            state[AGE + group] += elapsed_ms
+        values[_AGE_MS + group] = state[AGE + group] + _AGE_ZERO
+        group += 1
+    if state[STRONGEST] > _DERATE:
+        state[_SEEN] = 0
+        state[_SEEN + 1] = 0
+        state[_SEEN + 2] = 0
+        state[PROVEN] = 0
+    elif (
+        state[_SEEN] >= _PROVEN_FAST
+        and state[_SEEN + 1] >= _PROVEN_CELLS
+        and state[_SEEN + 2] >= _PROVEN_TEMPS
+    ):
+        state[PROVEN] = 1
+        state[_SEEN] = _PROVEN_FAST
+        state[_SEEN + 1] = _PROVEN_CELLS
+        state[_SEEN + 2] = _PROVEN_TEMPS
+    return fresh
+
+
+@micropython.viper
+def _flips(rows_at: int, n: int, last: int, values_at: int, state_at: int, bits_at: int) -> int:
+    # From row n on, before row `last`: the next one that trips or clears with this sample; `last`: none does.
+    rows = ptr32(rows_at)
+    values = ptr32(values_at)
+    state = ptr32(state_at)
+    bits = ptr8(bits_at)
+    at = n * _ROW
+    while n < last:
+        value = values[rows[at]]
+        flags = rows[at + _FLAGS]
+        id = rows[at + _ID]
+        active = (bits[id >> 3] >> (id & 7)) & 1
+        level = rows[at + _LIMIT + active]
+        beyond = 0
+        if flags & _ABOVE:
+            if value > level:
+                beyond = 1
+        elif value < level:
+            beyond = 1
+        if beyond == active:
+            state[_COUNTS + n] = 0
+        elif flags & _CHARGING == 0 or active or values[0] > _CHARGING_LEVEL:
+            state[_COUNTS + n] += 1
+            if state[_COUNTS + n] >= rows[at + _FRESH]:
+                state[_COUNTS + n] = 0
+                return n
+        else:
+            state[_COUNTS + n] = 0
+        at += _ROW
+        n += 1
+    return last
+
+
+@micropython.viper
+def _decide(rows_at: int, n: int, state_at: int, bits_at: int):
+    # The strongest action that an active or latched row asks for.
+    rows = ptr32(rows_at)
+    state = ptr32(state_at)
+    bits = ptr8(bits_at)
+    strongest = 0
+    at = 0
+    while n:
+        id = rows[at + _ID]
+        if (bits[id >> 3] | bits[8 + (id >> 3)]) >> (id & 7) & 1 and rows[at + _ACTION] >= strongest:
+            strongest = rows[at + _ACTION] + 1
+        at += _ROW
+        n -= 1
+    state[STRONGEST] = strongest
 
 
 class Events:
@@ -62,134 +187,164 @@ class Events:
 class Monitor:
     """Evaluates every row of the fault table for one string under `limits` (parameter name -> value).
 
-    After `step`: `action` is the strongest action that an active or latched row asks for (NO_ACTION
-    when none), `active` and `latched` are bitmaps by fault id, `proven` says "proven safe".
+    `bits` (16 bytes) takes the bitmaps of active and latched rows by fault id; `ticks[0]` counts the ticks.
+    Rows are held in the order in which they are looked at: those of FAST, CELLS, TEMPS when a sample came,
+    those of ages and SELF each tick.
     """
 
-    def __init__(self, limits: "dict[str, int]") -> None:
-        n = len(FAULTS)
-        self._limit = array("i", [limits[row.limit] for row in FAULTS])
-        self._clear = array("i", [limits[row.clear] for row in FAULTS])
-        self._signal = array("b", [_SIGNALS.index(row.signal) for row in FAULTS])
-        self._count = array("b", [0] * n)
-        self._by_group = tuple(
-            tuple(i for i in range(n) if FAULTS[i].group == group and self._signal[i] != AGE)
-            for group in (FAST, CELLS, TEMPS)
-        )
-        # one row a group, in the order of the groups
-        self._age_rows = tuple(i for i in range(n) if self._signal[i] == AGE)
-        self.value = array("i", [0] * len(_SIGNALS))
-        self._seq = array("i", [0, 0, 0])
-        self._seen = array("b", [0, 0, 0])
-        self.age_ms = array("i", [-_WAKE_MS] * 3)
-        self.active = bytearray(8)
-        self.latched = bytearray(8)
-        self.action = NO_ACTION
-        self.proven = False
+    def __init__(
+        self, limits: "dict[str, int]", sample: "Sample", bits: "bytearray | memoryview", ticks: "array[int]"
+    ) -> None:
+        self._sample = sample
+        self._ticks = ticks
+        self.measure = Measure(sample, limits)
+        self.bits = bits
+        self.active = memoryview(bits)[0:8]
+        self.latched = memoryview(bits)[8:16]
         self.events = Events()
+        self._order = tuple(
+            row.id
+            for group in (FAST, CELLS, TEMPS, SELF)
+            for row in FAULTS
+            if group == (SELF if row.signal == "age_ms" else row.group)
+        )
+        self.rows = array("i", [0] * (_ROW * len(FAULTS)))
+        for n in range(len(FAULTS)):
+            self._compile(n, limits)
+        self.state = array("i", [0] * (_COUNTS + len(FAULTS)))
 
-    @micropython.native
-    def step(self, sample: "Sample", elapsed_ms: int, tick: int) -> None:
-        """One tick: `elapsed_ms` since the last one; `sample` is a bms.sample.Sample."""
-        self._group(FAST, sample.fast_seq, sample, elapsed_ms, tick)
-        self._group(CELLS, sample.cells_seq, sample, elapsed_ms, tick)
-        self._group(TEMPS, sample.temps_seq, sample, elapsed_ms, tick)
-        for i in self._age_rows:
-            age_ms = self.age_ms[FAULTS[i].group]
-            if age_ms > self._limit[i] or self.active[i >> 3] & 1 << (
-                i & 7
-            ):  # else there is nothing to decide
-                self._evaluate(i, age_ms, sample, tick)
+    def _compile(self, n: int, limits: "dict[str, int]") -> None:
+        row = FAULTS[self._order[n]]
+        n_cells = self._sample.n_cells
+        age = row.signal == "age_ms"
+        words = (
+            AGE_MS + row.group if age else SIGNALS.index(row.signal),
+            (_ABOVE if row.compare == ABOVE else 0) | (_CHARGING if row.when == CHARGING else 0),
+            row.level(row.limit, limits, n_cells) + BIAS,
+            row.level(row.clear, limits, n_cells) + BIAS,
+            row.fresh,
+            row.id,
+            row.action,
+        )
+        for i in range(_ROW):
+            self.rows[n * _ROW + i] = words[i]
 
-    @micropython.native
-    def _group(self, group: int, seq: int, sample: "Sample", elapsed_ms: int, tick: int) -> None:
-        # Two things can have happened since the last tick: a valid sample came, or none did.
-        if seq != self._seq[group]:
-            self._seq[group] = seq
-            self.age_ms[group] = 0
-            self._measure(group, sample)
-            for i in self._by_group[group]:
-                self._evaluate(i, self.value[self._signal[i]], sample, tick)
-            self._prove(group)
-        elif self.age_ms[group] < _OLDEST_MS:
-            self.age_ms[group] += elapsed_ms
+    def step(self, watch: "Callable[[int], None]") -> "Callable[[int], None]":
+        """The monitor's part of the tick, bound once: (elapsed_ms), after the samples came in.
 
-    @micropython.native
-    def _measure(self, group: int, sample: "Sample") -> None:
-        value = self.value
-        if group == FAST:
-            value[CURRENT] = sample.current_ma
-        elif group == CELLS:
-            value[CELL_MAX] = max(sample.cell_mv)
-            value[CELL_MIN] = min(sample.cell_mv)
-        else:
-            value[TEMP_MAX] = max(sample.temp_dc)
-            value[TEMP_MIN] = min(sample.temp_dc)
+        `watch(elapsed_ms)` is called with a fresh FAST sample, before the controller's own signals.
+        """
+        firsts = [0, 0, 0, 0]
+        for group in (CELLS, TEMPS, SELF):
+            firsts[group] = sum(
+                1 for id in self._order
+                if (SELF if FAULTS[id].signal == "age_ms" else FAULTS[id].group) < group
+            )  # fmt: skip
+        state_at, values_at = address(self.state), address(self.measure.values)
+        rows = (_flips, address(self.rows), values_at, state_at, address(self.bits), self._flip)
 
-    @micropython.native
-    def _prove(self, group: int) -> None:
-        if self.action != NO_ACTION:
-            self._seen[0] = self._seen[1] = self._seen[2] = 0
-            self.proven = False
-        elif not self.proven:
-            seen = self._seen
-            if seen[group] < PROVEN[group]:
-                seen[group] += 1
-            self.proven = seen[0] >= PROVEN[0] and seen[1] >= PROVEN[1] and seen[2] >= PROVEN[2]
+        @micropython.native
+        def evaluate(n: int, last: int) -> None:
+            flips, rows_at, values_at, state_at, bits_at, flip = rows
+            while True:
+                n = flips(rows_at, n, last, values_at, state_at, bits_at)
+                if n == last:
+                    return
+                flip(n)
+                n += 1
 
-    @micropython.native
-    def _evaluate(self, i: int, value: int, sample: "Sample", tick: int) -> None:
-        row = FAULTS[i]
-        active = self.active[i >> 3] & 1 << (i & 7)
-        level = self._clear[i] if active else self._limit[i]
-        beyond = value > level if row.compare == ABOVE else value < level
-        if beyond == bool(active):
-            self._count[i] = 0
-            return
-        self._count[i] += 1
-        if self._count[i] < row.fresh:
-            return
-        self._count[i] = 0
-        self._flip(i, row, value, sample, tick)
+        bound = (
+            (_arrivals, address(self._sample.seq), state_at, values_at, self._sample),
+            (self.measure.step(FAST), self.measure.step(CELLS), self.measure.step(TEMPS), watch),
+            (firsts[CELLS], firsts[TEMPS], firsts[SELF], len(FAULTS), evaluate),
+        )
 
-    def _flip(self, i: int, row: "Fault", value: int, sample: "Sample", tick: int) -> None:
-        byte = i >> 3
-        bit = 1 << (i & 7)
+        @micropython.native
+        def step(elapsed_ms: int) -> None:
+            arrival, takes, rows = bound
+            arrivals, seq_at, state_at, values_at, sample = arrival
+            fast_end, cells_end, temps_end, end, evaluate = rows
+            fresh = arrivals(seq_at, state_at, values_at, elapsed_ms, sample.open_wire)
+            if fresh:
+                take_fast, take_cells, take_temps, watch = takes
+                if fresh & 1:
+                    take_fast()
+                    watch(elapsed_ms)
+                    evaluate(0, fast_end)
+                if fresh & 2:
+                    take_cells()
+                    evaluate(fast_end, cells_end)
+                if fresh & 4:
+                    take_temps()
+                    evaluate(cells_end, temps_end)
+            evaluate(temps_end, end)
+
+        return step
+
+    def _flip(self, n: int) -> None:
+        row = FAULTS[self._order[n]]
+        byte = row.id >> 3
+        bit = 1 << (row.id & 7)
         self.active[byte] ^= bit
         raised = 1 if self.active[byte] & bit else 0
         if raised and row.latch == LATCHED:
             self.latched[byte] |= bit
-        self.events.put(i, raised, value, self._limit[i], self._where(i, value, sample), tick)
-        self._decide()
+        value = self.measure.values[self.rows[n * _ROW]] - BIAS
+        limit = self.rows[n * _ROW + _LIMIT] - BIAS
+        self.events.put(row.id, raised, value, limit, self._where(row.signal, value), self._ticks[0])
+        self.decide()
 
-    def _where(self, i: int, value: int, sample: "Sample") -> int:
-        signal = self._signal[i]
-        if signal == CELL_MAX or signal == CELL_MIN:
+    def _where(self, signal: str, value: int) -> int:
+        sample = self._sample
+        if signal == "cell_max_mv" or signal == "cell_min_mv":
             return _index(sample.cell_mv, value)
-        if signal == TEMP_MAX or signal == TEMP_MIN:
+        if signal == "temp_max_dc" or signal == "temp_min_dc":
             return _index(sample.temp_dc, value)
+        if signal == "open_wires":
+            return value - 1
         return -1
 
-    def _decide(self) -> None:
-        action = NO_ACTION
-        for row in FAULTS:
-            byte = row.id >> 3
-            if (self.active[byte] | self.latched[byte]) & 1 << (row.id & 7) and row.action > action:
-                action = row.action
-        self.action = action
-        if action != NO_ACTION:
-            self.proven = False
-            self._seen[0] = self._seen[1] = self._seen[2] = 0
+    def decide(self) -> None:
+        """Take the bitmaps as they now are."""
+        _decide(address(self.rows), len(FAULTS), address(self.state), address(self.bits))
 
-    def known(self, group: int) -> bool:
-        """Whether the last sample of a group is fresh enough to be believed."""
-        return 0 <= self.age_ms[group] <= self._limit[self._age_rows[group]]
+    def raise_now(self, fault_id: int) -> None:
+        """Raise and latch a row at once, whatever its signal says."""
+        byte = fault_id >> 3
+        bit = 1 << (fault_id & 7)
+        self.active[byte] |= bit
+        self.latched[byte] |= bit
+        self.events.put(fault_id, 1, 1, 0, -1, self._ticks[0])
+        self.decide()
+
+    def latch(self, bitmap: "bytes | bytearray") -> None:
+        """At start-up: rows that were latched before the reset."""
+        for i in range(8):
+            self.latched[i] |= bitmap[i]
+        self.decide()
 
     def reset_latched(self) -> None:
-        """Forget latched rows whose cause has gone; an active row stays."""
+        """Forget latched rows whose cause has gone; an active row stays.
+
+        What only the controller can know of itself counts as gone: it will come back by itself if it is not.
+        """
+        for row in FAULTS:
+            if row.latch == LATCHED and row.limit == NO_LIMIT:
+                self.measure.put(row.signal, 0)
+                self.active[row.id >> 3] &= ~(1 << (row.id & 7))
         for i in range(8):
             self.latched[i] &= self.active[i]
-        self._decide()
+        self.decide()
+
+    @property
+    def action(self) -> int:
+        """The strongest action that an active or latched row asks for, NO_ACTION for none."""
+        return self.state[STRONGEST] - 1
+
+    @property
+    def proven(self) -> bool:
+        """Whether the pack has been proven safe since boot, or since the last trip."""
+        return self.state[PROVEN] != 0
 
 
 def _index(values: "array[int]", value: int) -> int:

@@ -121,7 +121,9 @@ PRECHARGE = 2
 CLOSED = 3
 OPENING = 4
 TRIPPED = 5
-STATES = ("boot", "open", "precharge", "closed", "opening", "tripped")
+WELD_TEST = 6
+COOL_DOWN = 7
+STATES = ("boot", "open", "precharge", "closed", "opening", "tripped", "weld_test", "cool_down")
 
 GATE_NEGATIVE = 1
 GATE_PRECHARGE = 2

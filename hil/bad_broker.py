@@ -16,8 +16,11 @@ _POLL_S = 0.02
 
 
 class BadBroker:
-    """A listener on the loopback: `black_hole` takes bytes and never answers, `flood` sends garbage and pieces
-    of huge messages without end, `hang_up` closes each connection at once. A context manager."""
+    """A listener on the loopback; a context manager.
+
+    `black_hole` takes bytes and never answers, `flood` sends garbage and pieces of huge messages without end,
+    `hang_up` closes each connection at once.
+    """
 
     def __init__(self, kind: str) -> None:
         if kind not in KINDS:

@@ -47,9 +47,7 @@ def choose(names: Iterable[str], target: str, with_matrix: bool) -> list[Scenari
     if named := [find_scenario(name) for name in names]:
         for scenario in named:
             if target not in scenario.targets:
-                raise ScenarioError(
-                    f"{scenario.name} runs on {', '.join(scenario.targets)}, not on {target}"
-                )
+                raise ScenarioError(f"{scenario.name} runs on {', '.join(scenario.targets)}, not on {target}")
         return named
     everything = [load_scenario(path) for path in scenarios().values()]
     everything += matrix().values() if with_matrix else []
@@ -62,7 +60,9 @@ def choose(names: Iterable[str], target: str, with_matrix: bool) -> list[Scenari
 @click.option("--phases", default=1, show_default=True, help="Repeat with the faults shifted in time.")
 @click.option("--target", type=click.Choice(NAMES), default="cpython", show_default=True)
 @click.option("--emulator", type=click.Choice(["qemu", "renode"]), default="qemu", show_default=True)
-@click.option("--clock", type=click.Choice(["lockstep", "free"]), help="Of the board [lockstep; serial: free].")
+@click.option(
+    "--clock", type=click.Choice(["lockstep", "free"]), help="Of the board [lockstep; serial: free]."
+)
 @click.option("--port", default="", help="Serial port of a real board.")
 @click.option(
     "--data", type=click.Path(path_type=Path), help="Log or folder of logs [CELLKEEPER_DATA, simulated]."

@@ -15,7 +15,7 @@ from typing import Any
 
 from rich.console import Console
 
-from hil.campaigns import Campaign, campaigns
+from hil.campaigns.registry import Campaign, campaigns
 from hil.logs import choose_log
 from hil.matrix import matrix
 from hil.runner import RunOptions, run_scenario
@@ -115,7 +115,9 @@ def _scenario_parts(options: FullOptions) -> Iterator[Part]:
 
 def _campaign_parts(options: FullOptions) -> Iterator[Part]:
     def part(campaign: Campaign) -> Part:
-        return Part(f"campaign/{campaign.name}", lambda: campaign.run(options.count, options.seed, options.data))
+        return Part(
+            f"campaign/{campaign.name}", lambda: campaign.run(options.count, options.seed, options.data)
+        )
 
     return (part(campaign) for campaign in campaigns())
 

@@ -39,6 +39,17 @@ CONTACTOR_BITS = {
     "precharge": signals.GATE_PRECHARGE,
     "positive": signals.GATE_POSITIVE,
 }
+_U16, _U32 = (0, 2**16 - 1), (0, 2**32 - 1)
+_ON_THE_WIRE = {
+    "current_ma": (-(2**31), 2**31 - 1),
+    "pack_mv": _U32,
+    "link_mv": _U32,
+    "feedback": (0, 255),
+    "cell_mv": _U16,
+    "temp_dc": (-(2**15), 2**15 - 1),
+    "isolation_kohm": _U16,
+}
+"""What a frame can carry of each signal."""
 _QUALITY_AT = {"fast": 13, "cells": 2, "temps": 1}
 _CELLS_HEAD = 3
 
@@ -131,7 +142,9 @@ class Injection:
             "cells": readings.cells_at,
             "temps": readings.temps_at,
         }[SIGNALS[self.target]]
-        self.apply(getattr(readings, self.target), ticks)
+        values = getattr(readings, self.target)
+        self.apply(values, ticks)
+        np.clip(values, *_ON_THE_WIRE[self.target], out=values)
 
 
 class PackFaults(Pushes):
@@ -158,9 +171,7 @@ class PackFaults(Pushes):
 
     def leaks_a(self, tick: int) -> dict[int, float]:
         """Leaking cells."""
-        return {
-            i.index or 0: i.value / 1000 for i in self._faults if i.kind == "leak" and i.active(tick)
-        }
+        return {i.index or 0: i.value / 1000 for i in self._faults if i.kind == "leak" and i.active(tick)}
 
     def push(self, contactors: Contactors, tick: int) -> None:
         """Set the contactors' faults of this tick."""

@@ -65,7 +65,9 @@ class Cursor:
     def __init__(self, log: Log, row: int) -> None:
         self.log = log
         self.row = row
-        self._row_ticks = np.diff(np.rint((log.time_s - log.time_s[0]) * 1000 / TICK_MS).astype(np.int64)).tolist()
+        self._row_ticks = np.diff(
+            np.rint((log.time_s - log.time_s[0]) * 1000 / TICK_MS).astype(np.int64)
+        ).tolist()
         self._left: int = self._row_ticks[row] if row < len(self._row_ticks) else 0
 
     @property

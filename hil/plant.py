@@ -250,7 +250,11 @@ class Plant:
         trace = self.source.advance(self.load.allowed_a(wish_a) if forced_a is None else forced_a, n)
         if cursor is not None and closed:
             cursor.pass_by(n)
-        return self.faults.alter(trace, self.tick, closed) if self.faults else trace
+        if self.faults:
+            trace = self.faults.alter(trace, self.tick, closed)
+            if closed:
+                self.source.contactors.link_v = float(trace.link_v[-1])
+        return trace
 
     def park(self, seconds: float) -> None:
         """Time passes unseen: nobody reads the front end."""

@@ -23,7 +23,11 @@ def _signal(record: Record, trip: Trip) -> tuple[Values, Values, str]:
     sent = record.signal(row.signal)
     if sent is not None:
         return *sent, row.signal
-    return record.ticks(), bits(record.frames(), "faults", row.id).astype(np.int64), f"{row.signal}: fault active"
+    return (
+        record.ticks(),
+        bits(record.frames(), "faults", row.id).astype(np.int64),
+        f"{row.signal}: fault active",
+    )
 
 
 def trip_svg(record: Record, trip: Trip) -> str:
@@ -55,8 +59,9 @@ def trip_svg(record: Record, trip: Trip) -> str:
     gates = _gates(record, low, high)
     steps = " ".join(f"{x(tick):.1f},{_HEIGHT - (18 if shut == 0 else 34)}" for tick, shut in gates)
     limit_text = html.escape(f"{trip.limit} {limit}") if shown and trip.limit else ""
+    level = f"{y(limit):.1f}"
     return f"""<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width={_WIDTH} role=img aria-label="{trip.fault}">
-<line x1={_PAD} x2={_WIDTH - _PAD} y1={y(limit):.1f} y2={y(limit):.1f} stroke="#b3261e" stroke-dasharray="5 4"/>
+<line x1={_PAD} x2={_WIDTH - _PAD} y1={level} y2={level} stroke="#b3261e" stroke-dasharray="5 4"/>
 <text x={_PAD} y={y(limit) - 4:.1f} font-size=11 fill="#b3261e">{limit_text}</text>
 <polyline points="{line}" fill=none stroke="#1558b0" stroke-width=1.6 />
 <text x={_PAD} y=14 font-size=11 fill="#1558b0">{html.escape(name)}</text>

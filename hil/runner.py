@@ -144,9 +144,10 @@ def make_session(scenario: Scenario, log: Log | None, options: RunOptions, broke
         scenario.source, cell, log if scenario.drive else None, config, scenario.load.load(),
         PackFaults(injections),
     )  # fmt: skip
+    main = sabotaged_main(scenario.controller) if scenario.controller else ""
     setup = BoardSetup(
         board_identity(plant, chemistry, scenario.name), firmware=options.firmware, image=options.image,
-        broker=broker, main=sabotaged_main(scenario.controller) if scenario.controller else "", gdb=options.gdb,
+        broker=broker, main=main, gdb=options.gdb,
     )  # fmt: skip
     lockstep = options.clock == "lockstep"
     board = make_target(

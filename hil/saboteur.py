@@ -1,4 +1,7 @@
-"""A main.py that runs the unchanged application and spoils its main loop at a given moment."""
+"""A main.py that runs the unchanged application and spoils its main loop at a given moment.
+
+It also prints where the memory that protects lies, for the emulator's debugger.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from bms.sample import TICK_MS
 
 from hil.scenario import Controller
 
-_MAIN = '''\
+_MAIN = """\
 import gc
 import micropython
 
@@ -54,11 +57,32 @@ def sabotaged():
         %s()
 
 
+def print_areas():
+    import uctypes
+
+    kernel = app.kernel
+    for name, words in (
+        ("state", kernel.monitor.state),
+        ("contactor", kernel.contactor.words),
+        ("rows", kernel.monitor.rows),
+        ("config", kernel.contactor.config),
+        ("words", kernel.words),
+        ("values", kernel.monitor.measure.values),
+    ):
+        print("area", name, uctypes.addressof(words), 4 * len(words))
+    print("area bits", uctypes.addressof(kernel.monitor.bits), len(kernel.monitor.bits))
+    print("areas end")
+
+
 app = App(Board())
+try:
+    print_areas()
+except ImportError:
+    pass  # only a debugger wants them
 step = app.step
 app.step = sabotaged
 app.run()
-'''
+"""
 
 
 def sabotaged_main(controller: Controller) -> str:

@@ -173,9 +173,10 @@ class Expect(BaseModel):
 class Scenario(BaseModel):
     """A scenario file. `duration_s: log` runs to the end of the log. Times are device time.
 
-    `covers` is the cell of the coverage matrix: row of the fault table and kind of fault. `defect` says in
-    a regression what the defect was. `broker` is one of hil.bad_broker. `undetectable` says why nothing can trip. `quantum_ticks` ticks pass at
-    once until `fine_s` (0.2 s before the first injection), then one by one.
+    `covers` is the cell of the coverage matrix: row of the fault table and kind of fault. `defect` says in a
+    regression what the defect was. `broker` is one of hil.bad_broker. `quantum_ticks` ticks pass at once until
+    `fine_s` (0.2 s before the first fault), then one by one. `resets`: the board may reset itself; `slow`
+    ones run in full campaigns only.
     """
 
     model_config = _FORBID
@@ -204,7 +205,6 @@ class Scenario(BaseModel):
     slow: bool = False
     covers: tuple[str, str] | None = None
     defect: str = ""
-    undetectable: str = ""
 
     @field_validator("cell")
     @classmethod
@@ -285,4 +285,6 @@ def find_scenario(name: str) -> Scenario:
     made = matrix()
     if name in made:
         return made[name]
-    raise ScenarioError(f"scenario {name!r} is none of {', '.join(known)}, nor of the {len(made)} of the matrix")
+    raise ScenarioError(
+        f"scenario {name!r} is none of {', '.join(known)}, nor of the {len(made)} of the matrix"
+    )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from bms.tables import faults
 
-from hil.matrix import UNDETECTABLE
+from hil.cases import UNDETECTABLE
 from hil.runner import Outcome
 
 MARKS = {"passed": "✓", "failed": "✗", "undetectable": "–"}

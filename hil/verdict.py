@@ -91,7 +91,16 @@ class Trips:
             acted = int(self._ticks[self._open[later]]) if later < len(self._open) else None
         reaction = None if acted is None or offending is None else (acted - offending + 1) * TICK_MS
         return Trip(
-            row.name, row.limit, limit, value, offending, raised, acted, reaction, row.max_reaction_ms, latched
+            row.name,
+            row.limit,
+            limit,
+            value,
+            offending,
+            raised,
+            acted,
+            reaction,
+            row.max_reaction_ms,
+            latched,
         )
 
     def _offence(self, row: faults.Fault, limit: int, raised: int) -> tuple[int | None, int | None]:

@@ -125,7 +125,9 @@ class Contactors:
             if charging:
                 share = 1.0 if math.isinf(self.link_leak_ohm) else self._divider()
                 goal_v, ohm = float(pack_v[-1]) * share, self.link.precharge_ohm * share
-            link_v = goal_v + (self.link_v - goal_v) * np.exp(t / -(ohm * self.link.capacitance_f * self.slowness))
+            link_v = goal_v + (self.link_v - goal_v) * np.exp(
+                t / -(ohm * self.link.capacitance_f * self.slowness)
+            )
             resistor_v = link_v - float(pack_v[-1])
             inrush_a = resistor_v / self.link.precharge_ohm if charging else np.zeros_like(pack_v)
         self.link_v = float(link_v[-1])

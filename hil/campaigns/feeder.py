@@ -1,9 +1,9 @@
 """Feeds the real safety kernel with samples from standard input; prints every row that trips or clears.
 
-Runs on CPython and on MicroPython alike, as `feeder.py N_CELLS N_TEMPS CHEMISTRY`. A block is a second: 200 FAST
-(current mA, pack mV, link mV, feedback; i32), 50 CELLS (u16 mV each), 10 TEMPS (i16 0.1 degC each). Output: a
-line `tick fault raised value` each, then `ticks N`. All contactors are commanded open: what they would do is not
-asked here.
+Runs on CPython and on MicroPython alike, as `feeder.py N_CELLS N_TEMPS CHEMISTRY`. A block is a second: 200
+FAST (current mA, pack mV, link mV, feedback; i32), 50 CELLS (u16 mV each), 10 TEMPS (i16 0.1 degC each). Output:
+a line `tick fault raised value` each, then `ticks N`. All contactors are commanded open: what they would do is
+not asked here.
 """
 
 import sys
@@ -36,7 +36,7 @@ class Feed:
         self.wake = 0
         self.sinks = ()
 
-    def load(self, source) -> bool:  # noqa: ANN001
+    def load(self, source) -> bool:
         """Read a block; False at the end."""
         if source.readinto(self.raw) != len(self.raw):
             return False
@@ -85,7 +85,7 @@ class Feed:
         return 0
 
 
-def _bytes(block):  # noqa: ANN001, ANN202
+def _bytes(block):
     try:
         return block.cast("B")
     except AttributeError:  # MicroPython: a view of bytes is made by address
@@ -94,7 +94,7 @@ def _bytes(block):  # noqa: ANN001, ANN202
         return uctypes.bytearray_at(uctypes.addressof(block), _size(block))
 
 
-def _size(block) -> int:  # noqa: ANN001
+def _size(block) -> int:
     import uctypes
 
     first, second = uctypes.addressof(block), uctypes.addressof(block[1:])

@@ -75,7 +75,10 @@ def crossings(truth: Truth, noise: Noise, limits: dict[str, int]) -> list[Crossi
         if row.when == faults.CHARGING:
             current_a = truth.current_a[::20]
             margin_a = (3 * noise.current_ma + 0.5) / 1000
-            beyond, surely = beyond & (current_a > CHARGING_A - margin_a), surely & (current_a > CHARGING_A + margin_a)
+            beyond, surely = (
+                beyond & (current_a > CHARGING_A - margin_a),
+                surely & (current_a > CHARGING_A + margin_a),
+            )
         found.append(Crossing(row, beyond, surely))
     return found
 
@@ -86,7 +89,9 @@ def _runs(mask: Mask, at_least: int) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in edges.reshape(-1, 2) if b - a >= at_least]
 
 
-def judge(crossing: Crossing, raised: list[int], active: list[tuple[int, int]]) -> tuple[list[int], list[int]]:
+def judge(
+    crossing: Crossing, raised: list[int], active: list[tuple[int, int]]
+) -> tuple[list[int], list[int]]:
     """False trips (ticks at which the row rose with no crossing near) and missed ones (ticks at which it should
     have been active by then). `raised` are ticks from 1, `active` the spans in which the row was active."""
     row = crossing.row

@@ -11,6 +11,7 @@ import numpy as np
 from bms.tables import params
 from numpy.typing import NDArray
 
+from cloud.twin.cell import cell_names, load_cell
 from hil.logs import LogError, pa, pa_csv, pa_parquet
 
 RATE_HZ = 200
@@ -87,7 +88,9 @@ def read_drive(path: Path, folder: Path) -> Drive | None:
         return None
     table: Any = (pa_parquet.read_table if path.suffix == ".parquet" else pa_csv.read_csv)(path)
     wanted = [*_NEEDED, *(name for name in ("temperature_c", "soc", "bms_soc_pct") if name in names)]
-    data = {name: np.asarray(table[name].cast(pa.float64()).to_numpy(zero_copy_only=False)) for name in wanted}
+    data = {
+        name: np.asarray(table[name].cast(pa.float64()).to_numpy(zero_copy_only=False)) for name in wanted
+    }
     sound = np.all([np.isfinite(column) for column in data.values()], axis=0)
     data = {name: column[sound] for name, column in data.items()}
     rising = np.flatnonzero(np.diff(data["time_s"], prepend=-np.inf) > 0)
@@ -102,10 +105,15 @@ def read_drive(path: Path, folder: Path) -> Drive | None:
         voltage_v = voltage_v / round(float(voltage_v.max()) / 4.15)
         current_a = current_a * _CELL_AH / _capacity_ah(data, current_a)
     temperature_c = data.get("temperature_c", np.full_like(time_s, _ROOM_C))
-    chemistry = params.LFP if float(np.median(voltage_v)) < 3.4 else params.NMC
-    return Drive(
-        path.relative_to(folder).as_posix(), chemistry, time_s, current_a, voltage_v, temperature_c
-    )
+    chemistry = _chemistry(path, voltage_v)
+    return Drive(path.relative_to(folder).as_posix(), chemistry, time_s, current_a, voltage_v, temperature_c)
+
+
+def _chemistry(path: Path, voltage_v: Floats) -> int:
+    known = [name for name in cell_names() if name in path.as_posix()]
+    if known:
+        return params.CHEMISTRIES.index(load_cell(known[0]).chemistry)
+    return params.LFP if float(np.median(voltage_v)) < 3.4 else params.NMC
 
 
 def _names(path: Path) -> list[str]:

@@ -62,7 +62,9 @@ class SerialTarget:
 
     def restart(self) -> None:
         """Nobody here can cut a real board's power."""
-        raise TargetError("serial: a scenario with a restart needs a board that the rig can start: not serial")
+        raise TargetError(
+            "serial: a scenario with a restart needs a board that the rig can start: not serial"
+        )
 
     def console_tail(self) -> str:
         """See Target."""

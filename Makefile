@@ -59,6 +59,7 @@ test: .venv/ready .venv/twin cloud/dashboard/dist/index.html build/mps2_an500-sc
 hil: .venv/ready $(if $(CELLKEEPER_DATA),,.venv/twin) ## the rig's scenarios (TARGET=cpython|unix|mps2_an500|serial EMULATOR=qemu|renode SCENARIO=...)
 ifeq ($(TARGET),mps2_an500)
 	@if [ $(EMULATOR) = qemu ]; then make/need qemu-system-arm:qemu-system-arm; fi
+	@if [ $(EMULATOR) = renode ] && ! command -v renode >/dev/null; then $(RUN) hil run --target $(TARGET) --emulator renode; fi
 	@$(MAKE) --no-print-directory build/mps2_an500/firmware.elf
 endif
 	@$(RUN) hil run $(SCENARIO) --target $(TARGET) --emulator $(EMULATOR) $(ARGS)

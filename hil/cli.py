@@ -17,7 +17,7 @@ from hil.matrix import matrix
 from hil.report import print_table, write_reports
 from hil.runner import DAY_TICKS, Outcome, RunOptions, run_scenario
 from hil.scenario import Scenario, ScenarioError, find_scenario, load_scenario, scenarios
-from hil.targets import NAMES, TargetError
+from hil.targets import NAMES, TargetError, renode
 from hil.targets.base import ROOT
 from hil.vary import shifted
 
@@ -34,12 +34,14 @@ def hil() -> None:
 
 @hil.command("list")
 @click.option("--matrix", "with_matrix", is_flag=True, help="The generated ones, too.")
-def list_scenarios(with_matrix: bool) -> None:
-    """Scenarios that come with the project."""
+@click.option("--emulator", type=click.Choice(["qemu", "renode"]), default="qemu", show_default=True)
+def list_scenarios(with_matrix: bool, emulator: str) -> None:
+    """Scenarios that come with the project and that the emulator can run."""
     known = [load_scenario(path) for path in scenarios().values()]
     for scenario in [*known, *(matrix().values() if with_matrix else ())]:
-        defect = f" (regression: {scenario.defect})" if scenario.defect else ""
-        click.echo(f"{scenario.name:34} {scenario.title}{defect}")
+        if emulator == "qemu" or not renode.unsupported(scenario):
+            defect = f" (regression: {scenario.defect})" if scenario.defect else ""
+            click.echo(f"{scenario.name:34} {scenario.title}{defect}")
 
 
 def choose(names: Iterable[str], target: str, with_matrix: bool) -> list[Scenario]:
@@ -76,11 +78,14 @@ def run(
 ) -> None:  # fmt: skip
     """Run scenarios (all when none is named) and report; fails when an expectation does not hold."""
     console = Console(stderr=as_json, quiet=as_json)
-    folder = out or ROOT / "build" / "hil" / target
+    on_renode = target == "mps2_an500" and emulator == "renode"
+    folder = out or ROOT / "build" / "hil" / (f"{target}-renode" if on_renode else target)
     free = clock == "free" or (clock is None and target == "serial")
     options = RunOptions(target, emulator, port, seed, clock="free" if free else "lockstep")
     try:
         chosen = choose(names, target, with_matrix)
+        if on_renode:
+            chosen = _on_renode(chosen, named=bool(names), console=console)
         log = choose_log(data, state_dir(), short=True) if any(s.drive for s in chosen) else None
         varied = [shifted(scenario, phase) for scenario in chosen for phase in range(phases)]
         outcomes = _run_all(varied, log, options, console)
@@ -98,6 +103,19 @@ def run(
         verdict = "passed" if passed else "FAILED"
         console.print(f"{verdict}: {good} of {len(outcomes)} runs; report: {page}")
     raise SystemExit(0 if passed else 1)
+
+
+def _on_renode(chosen: list[Scenario], *, named: bool, console: Console) -> list[Scenario]:
+    """Those that Renode can run; one asked for by name that it cannot is an error."""
+    if lack := renode.missing():
+        raise TargetError(f"renode: {lack}")
+    kept = [scenario for scenario in chosen if not renode.unsupported(scenario)]
+    for scenario in chosen:
+        if why := renode.unsupported(scenario):
+            if named:
+                raise TargetError(f"{scenario.name}: {why}; use --emulator qemu")
+            console.print(f"left out: {scenario.name}: {why}")
+    return kept
 
 
 def _run_all(chosen: list[Scenario], log: Log | None, options: RunOptions, console: Console) -> list[Outcome]:

@@ -61,16 +61,12 @@ def print_areas():
     import uctypes
 
     kernel = app.kernel
-    for name, words in (
-        ("state", kernel.monitor.state),
-        ("contactor", kernel.contactor.words),
-        ("rows", kernel.monitor.rows),
-        ("config", kernel.contactor.config),
-        ("words", kernel.words),
-        ("values", kernel.monitor.measure.values),
-    ):
-        print("area", name, uctypes.addressof(words), 4 * len(words))
-    print("area bits", uctypes.addressof(kernel.monitor.bits), len(kernel.monitor.bits))
+    guard = kernel.guard
+    areas = [("memory", guard.memory, 1), ("kept", guard.kept, 1), ("words", kernel.words, 4)]
+    areas += [("constants_%%d" %% n, part, 1) for n, part in enumerate(guard.constants)]
+    areas.append(("values", kernel.monitor.measure.values, 4))
+    for name, words, width in areas:
+        print("area", name, uctypes.addressof(words), width * len(words))
     print("areas end")
 
 

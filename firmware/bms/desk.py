@@ -17,6 +17,12 @@ class Address:
 
     def __init__(self, buffer: Any) -> None:
         self.views = {code: _cast(buffer, code) for code in "BHi"}
+        self._further: dict[int, Address] = {}
+
+    def __add__(self, n: int) -> "Address":
+        if n not in self._further:
+            self._further[n] = Address(self.views["B"][n:])
+        return self._further[n]
 
 
 def address(buffer: Any) -> Any:

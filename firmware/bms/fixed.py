@@ -8,22 +8,25 @@ buffer must stay referenced for as long; MicroPython's heap does not move.
 """
 
 import micropython
+from array import array
 
 try:
     from uctypes import addressof as address
 except ImportError:  # at a desk
     from bms.desk import address
 
-__all__ = ("address", "copy16", "interpolate", "inverse")
+__all__ = ("address", "interpolate", "inverse", "word", "words_of")
+
+
+def words_of(values: "list[int]") -> bytearray:
+    """32-bit words as bytes, for viper to look at and for C to compare."""
+    return bytearray(array("i", values))
 
 
 @micropython.viper
-def copy16(dst: ptr16, src: ptr16, n: int):
-    """dst[0:n] = src[0:n], 16-bit items."""
-    i = 0
-    while i < n:
-        dst[i] = src[i]
-        i += 1
+def word(words: ptr32, i: int) -> int:
+    """The word at index i; not for negative ones."""
+    return words[i]
 
 
 def interpolate(table: "tuple[int, ...]", x: int, x_step: int) -> int:

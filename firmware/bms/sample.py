@@ -70,15 +70,17 @@ _TASKS = "<BHHHHHBBI4s"
 class Command:
     """What the tick tells the AFE and the rig: `body` is the payload of an ACTUATE frame.
 
+    `frame` has room for the header and the CRC round it, so that a serial link can seal it in place.
+
     `bits`: the fault bitmaps, active then latched, 8 bytes each by fault id; `balance` by cell, least
     significant bit first.
     """
 
     def __init__(self) -> None:
-        self.body = bytearray(44)
-        view = memoryview(self.body)
-        self.bits = view[24:40]
-        self.balance = view[40:44]
+        self.frame = bytearray(54)
+        self.body = memoryview(self.frame)[8:52]
+        self.bits = self.body[24:40]
+        self.balance = self.body[40:44]
         self.publish(Estimate())
 
     def publish(self, estimate: "Estimate") -> None:

@@ -1,8 +1,8 @@
 """The scheduled build when its main loop spins in machine code: the tick starves, and the gates must fall.
 
 ESP32 and i.MX RT ports of MicroPython only schedule timers. The tick can then be held up; the gate is a
-dead-man. Runs on wall time, since a board whose tick stands still says nothing in lock-step. The rig's dead-man
-stands for the hardware's: gates fall DEAD_MAN_TICKS after the last ACTUATE.
+dead-man. Runs on wall time, since a board whose tick stands still says nothing in lock-step. The rig's
+dead-man stands for that of the hardware: gates fall DEAD_MAN_TICKS after the last ACTUATE.
 """
 
 from __future__ import annotations

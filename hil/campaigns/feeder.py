@@ -1,9 +1,8 @@
 """Feeds the real safety kernel with samples from standard input; prints every row that trips or clears.
 
 Runs on CPython and on MicroPython alike, as `feeder.py N_CELLS N_TEMPS CHEMISTRY`. A block is a second: 200
-FAST (current mA, pack mV, link mV, feedback; i32), 50 CELLS (u16 mV each), 10 TEMPS (i16 0.1 degC each). Output:
-a line `tick fault raised value` each, then `ticks N`. All contactors are commanded open: what they would do is
-not asked here.
+FAST (current mA, pack mV, link mV, feedback; i32), 50 CELLS (u16 mV each), 10 TEMPS (i16 0.1 degC each).
+Output: a line `tick fault raised value` each, then `ticks N`. Nobody asks for closed contactors.
 """
 
 import sys

@@ -1,7 +1,8 @@
 """Flips every bit of the safety kernel's memory, one at a time, and sees what comes of it.
 
-Runs as `flipper.py STRIDE FIRST`: tries the positions FIRST, FIRST + STRIDE, ... For each, from a closed path: flip; 400 ms of sound samples; then, in two trials, an over-voltage and an
-over-current. Output: a line `area word bit outcome` for each that was neither caught nor harmless, then
+Runs as `flipper.py STRIDE FIRST`: tries the positions FIRST, FIRST + STRIDE, ... Each from a closed path:
+flip; 400 ms of sound samples; then, in two trials, an over-voltage and an over-current. Output: a line
+`area word bit outcome` for each that was neither caught nor harmless, then
 `counts caught crashed failed_safe harmless dangerous`.
 
 caught      a guard has raised its row: the gates fell
@@ -12,6 +13,7 @@ dangerous   anything else
 """
 
 import sys
+from array import array
 
 import bms  # noqa: F401  first: CPython gets its stand-ins
 from bms.safety.kernel import Kernel
@@ -77,22 +79,9 @@ class _Board:
         self.afe = self.gate = self.clock = feed
 
 
-def as_bytes(words):
+def as_bytes(words: "bytearray | array[int] | memoryview") -> memoryview:
     """A view of a buffer's bytes."""
-    if sys.implementation.name == "micropython":
-        import uctypes
-
-        return uctypes.bytearray_at(uctypes.addressof(words), _size(words))
     return memoryview(words).cast("B")
-
-
-def _size(words) -> int:
-    if isinstance(words, (bytearray, memoryview)):
-        return len(words)
-    import uctypes
-
-    view = memoryview(words)
-    return len(words) * (uctypes.addressof(view[1:]) - uctypes.addressof(view)) if len(words) > 1 else 4
 
 
 class Bench:
@@ -107,15 +96,13 @@ class Bench:
             params.defaults(params.NMC), 20,
         )  # fmt: skip
         kernel.contactor.wanted = True
-        measure = kernel.monitor.measure
-        self.areas = (
-            ("state", kernel.monitor.state), ("bits", self.command.bits), ("contactor", kernel.contactor.words),
-            ("rows", kernel.monitor.rows), ("config", kernel.contactor.config), ("words", kernel.words),
+        measure, guard = kernel.monitor.measure, kernel.guard
+        constants = [(f"constants_{n}", part) for n, part in enumerate(guard.constants)]
+        self.areas = [
+            ("memory", guard.memory), ("kept", guard.kept), *constants, ("words", kernel.words),
             ("values", measure.values), ("past", measure._past), ("wish", kernel.contactor.wish),
-            ("copy_state", kernel.guarded[0]._copy), ("copy_bits", kernel.guarded[1]._copy),
-            ("copy_contactor", kernel.guarded[2]._copy), ("sums_rows", kernel.constants[0]._sums),
-            ("sums_config", kernel.constants[1]._sums), ("ring", measure._ring), ("before", measure._before),
-        )  # fmt: skip
+            ("ring", measure._ring), ("before", measure._before),
+        ]  # fmt: skip
         rest = (
             self.command.body,
             self.sample.fast,
@@ -127,13 +114,13 @@ class Bench:
         while self.feed.k < SETTLE_TICKS:
             self.run(1)
         if self.feed.gates != CLOSED:
-            raise RuntimeError("the path did not close: state %d" % kernel.contactor.state)
+            raise RuntimeError(f"the path did not close: state {kernel.contactor.state}")
         self.saved = [bytes(block) for block in self.memory]
         self.k = self.feed.k
 
     def back(self) -> None:
         """As it was after settling."""
-        for block, saved in zip(self.memory, self.saved):  # noqa: B905  MicroPython's zip has no strict
+        for block, saved in zip(self.memory, self.saved, strict=True):
             block[:] = saved
         self.feed.gates, self.feed.k = CLOSED, self.k
         self.feed.cell_mv, self.feed.current_ma = CELL_MV, -2000
@@ -150,10 +137,10 @@ class Bench:
                 return True
         return False
 
-    def raised(self) -> set:
+    def raised(self) -> set[str]:
         """Names of the rows that have risen since `back`."""
         events = self.kernel.monitor.events
-        names = set()
+        names: set[str] = set()
         while events.tail != events.head:
             names.add(FAULTS[events.fault[events.tail] % len(FAULTS)].name)
             events.tail = (events.tail + 1) % events.SIZE

@@ -1,4 +1,4 @@
-"""Single-bit flips in the memory that protects: every position in the kernel itself, samples on the emulated board.
+"""Single-bit flips in the memory that protects: all of them in the kernel itself, some on the emulated board.
 
 On the board the debugger of the emulator flips the bit while the rig stands still between two ticks.
 """

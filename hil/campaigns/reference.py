@@ -1,6 +1,6 @@
 """What should trip: each row's criterion in floating point on noise-free signals, vectorised.
 
-For every row a signal at the row's own sample rate, and the largest difference that noise and rounding can make.
+For every row a signal at the row's own sample rate, and how far noise and rounding can put a reading off.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Crossing:
-    """Where a row's noise-free signal lies beyond its limit, and surely so under any noise; a bit a sample."""
+    """Where a row's noise-free signal lies beyond its limit, and so far that any noise leaves it there."""
 
     row: faults.Fault
     beyond: Mask
@@ -92,8 +92,10 @@ def _runs(mask: Mask, at_least: int) -> list[tuple[int, int]]:
 def judge(
     crossing: Crossing, raised: list[int], active: list[tuple[int, int]]
 ) -> tuple[list[int], list[int]]:
-    """False trips (ticks at which the row rose with no crossing near) and missed ones (ticks at which it should
-    have been active by then). `raised` are ticks from 1, `active` the spans in which the row was active."""
+    """False trips: ticks at which the row rose with no crossing near; missed ones: by when it was due.
+
+    `raised` are ticks from 1, `active` the spans in which the row was active.
+    """
     row = crossing.row
     period = faults.PERIOD_MS[row.group] // 5
     near = int(NEAR_S * 200 / period)

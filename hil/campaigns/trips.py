@@ -112,7 +112,9 @@ def summary(findings: list[Finding]) -> dict[str, object]:
     missed = [(f.drive, *trip) for f in findings for trip in f.missed]
     hours = sum(f.seconds for f in findings) / 3600
     rows = sum(row.group != faults.SELF for row in faults.FAULTS)
-    text = f"{len(findings)} drives, {hours:.1f} h, {rows} rows: {len(false)} false and {len(missed)} missed trips"
+    text = (
+        f"{len(findings)} drives, {hours:.1f} h, {rows} rows: {len(false)} false, {len(missed)} missed trips"
+    )
     return {
         "passed": bool(findings) and not false and not missed,
         "detail": text,

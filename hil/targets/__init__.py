@@ -17,9 +17,9 @@ def make_target(
         return DeskTarget(name, setup)
     if name == "mps2_an500":
         if emulator == "renode":
-            from hil.targets.renode import require_renode
+            from hil.targets.renode import RenodeTarget
 
-            require_renode()
+            return RenodeTarget(setup, lockstep=lockstep)
         from hil.targets.qemu import QemuTarget
 
         return QemuTarget(setup, lockstep=lockstep)

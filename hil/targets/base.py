@@ -104,16 +104,21 @@ def _die_with_parent() -> None:
 
 
 class Child:
-    """A child process with its output in a file; ends with us, however we end."""
+    """A child process with its output in a file; ends with us, however we end.
 
-    def __init__(self, name: str, command: list[str], env: dict[str, str], log: Path) -> None:
+    Its input has ended from the start, or with `keep_stdin` never ends.
+    """
+
+    def __init__(
+        self, name: str, command: list[str], env: dict[str, str], log: Path, *, keep_stdin: bool = False
+    ) -> None:
         self.name = name
         self.log = log
         with log.open("wb") as output:
             self.process = subprocess.Popen(
                 command,
                 env=env,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if keep_stdin else subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -189,9 +194,13 @@ class SocketTarget:
                     raise TargetError(
                         f"{self.name}: did not connect in {_START_S:.0f} s: {self.child.tail()}"
                     )
-            self._sock, _ = server.accept()
-            for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
-                self._sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", int(_HUNG_S), 0))
+            self.attach(server.accept()[0])
+
+    def attach(self, sock: socket.socket) -> None:
+        """Take this as the link."""
+        for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
+            sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", int(_HUNG_S), 0))
+        self._sock = sock
 
     @property
     def log(self) -> Path:

@@ -6,7 +6,7 @@ import micropython
 from bms.link import frame
 from bms.link.afe_serial import SerialAfe
 from bms.safety.kernel import Kernel
-from bms.sample import TICK_MS, Command, Estimate, Sample, Snapshot
+from bms.sample import OPEN_WIRE, QUALITY_OK, TICK_MS, Command, Estimate, Sample, Snapshot
 from bms.tables import params
 
 TYPE_CHECKING = False
@@ -53,8 +53,13 @@ class Line:
 
 
 class Clock:
+    def __init__(self) -> None:
+        self.late_ms = 0
+
     def elapsed_ms(self) -> int:
-        return TICK_MS
+        late_ms = self.late_ms
+        self.late_ms = 0
+        return TICK_MS + late_ms
 
 
 class Gate:
@@ -125,6 +130,10 @@ class String:
         self.current_ma = 0
         self.link_mv = 0
         self.welded = self.stuck_open = 0
+        self.pack_error_mv = 0
+        self.precharge_mv = 100_000  # a tick
+        self.open_wire = self.link_held = self.link_shorted = False
+        self.noise = b""
         self.idle = False
         self.frozen = ""
         self.tick_n = 0
@@ -135,23 +144,27 @@ class String:
         data = b""
         pack_mv = sum(self.cell_mv)
         feedback = self.gate.bits & ~self.stuck_open | self.welded
-        if feedback & 6:
+        if feedback & 5 == 5:
             self.link_mv = pack_mv
-        else:
+        elif feedback & 3 == 3:
+            self.link_mv = 0 if self.link_shorted else min(pack_mv, self.link_mv + self.precharge_mv)
+        elif not self.link_held:
             self.link_mv = self.link_mv * 199 // 200  # bled in about a second
         if self.send_cells and self.tick_n % 4 == 0:
             cells = list(self.cell_mv)
             if self.frozen != "cells":
                 cells[-1] += (self.tick_n >> 2 & 1) * (1 if cells[-1] > 3700 else -1)
-            data += self.feed.cells(cells)
+            if self.open_wire:
+                cells[1] = cells[2] = frame.OPEN_CELL_MV
+            data += self.feed.cells(cells, 0, OPEN_WIRE if self.open_wire else QUALITY_OK)
         if self.send_temps and self.tick_n % 20 == 0:
             data += self.feed.temps(self.temp_dc, 0, self.isolation_kohm)
         if self.send_fast:
             current_ma = self.current_ma if feedback & 5 == 5 else 0
             if self.frozen != "current":
                 current_ma += (self.tick_n & 1) * (1 if current_ma > 0 else -1)
-            data += self.feed.fast(current_ma, pack_mv, self.link_mv, feedback)
-        return data + self.feed.end()
+            data += self.feed.fast(current_ma, pack_mv + self.pack_error_mv, self.link_mv, feedback)
+        return self.noise + data + self.feed.end()
 
     def tick(self) -> None:
         """One tick, and the task above it unless it is `idle`."""

@@ -3,14 +3,7 @@
 from array import array
 
 import micropython
-from bms.fixed import address, copy16, interpolate, inverse
-
-
-def test_copies_signed_and_unsigned():
-    source = array("h", [-1, 2, -32768, 32767])
-    target = array("h", [0] * 4)
-    copy16(target, source, 4)
-    assert list(target) == list(source)
+from bms.fixed import address, interpolate, inverse, word, words_of
 
 
 @micropython.viper
@@ -26,6 +19,13 @@ def test_an_address_is_as_good_as_the_buffer():
     raw = bytearray(12)
     _store(address(memoryview(raw)[4:12]), 258)
     assert list(raw[6:]) == [0, 0, 2, 1, 0, 0]
+
+
+def test_words_are_bytes_in_order():
+    memory = words_of([1, 2, 0x12345678])
+    assert len(memory) == 12
+    assert [word(memory, i) for i in range(3)] == [1, 2, 0x12345678]
+    assert memory[8] == 0x78
 
 
 def test_tables_both_ways():

@@ -44,12 +44,14 @@ uint32_t systick_counts(void) {
     return ms * SYSTICK_PER_MS + counts;
 }
 
+// Paused is a reload value of 0, not a cleared ENABLE: in Renode any interrupt line that rises sets ENABLE again (it takes
+// it for a wake-up), and a counter without a reload value stays still even so.
 bool systick_pause(void) {
-    uint32_t ctrl = SysTick->CTRL;
-    if (!(ctrl & SysTick_CTRL_ENABLE_Msk)) {
+    if (SysTick->LOAD == 0) {
         return false;
     }
     SysTick->CTRL = SysTick_CTRL_CLKSOURCE_Msk | SysTick_CTRL_TICKINT_Msk;
+    SysTick->LOAD = 0;
     // Stopped in the very count in which it wrapped, QEMU's counter stands at 0 and forgets its interrupt.
     if (SysTick->VAL == 0 && !(SCB->ICSR & SCB_ICSR_PENDSTSET_Msk)) {
         SCB->ICSR = SCB_ICSR_PENDSTSET_Msk;
@@ -59,7 +61,10 @@ bool systick_pause(void) {
 
 void systick_resume(bool was_counting) {
     if (was_counting) {
-        // CVR stays untouched: counting goes on exactly where it stood.
+        // CVR stays untouched: counting goes on exactly where it stood. ENABLE is read and cleared before the reload
+        // value comes back: Renode would start at that value.
+        SysTick->CTRL &= ~SysTick_CTRL_ENABLE_Msk;
+        SysTick->LOAD = SYSTICK_PER_MS - 1;
         SysTick->CTRL = SysTick_CTRL_CLKSOURCE_Msk | SysTick_CTRL_TICKINT_Msk | SysTick_CTRL_ENABLE_Msk;
     }
 }

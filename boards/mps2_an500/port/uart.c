@@ -231,6 +231,10 @@ bool uart_wait_frame(unsigned n) {
             break;
         }
         NVIC_EnableIRQ(rx_irq[n]);
+        if (hardware[n]->STATE & STATE_RXFULL) {
+            // What came together with the frame before. Renode's receiver queues, and raises no second interrupt for it.
+            NVIC_SetPendingIRQ(rx_irq[n]);
+        }
         // With interrupts masked between the check and WFI no byte can slip through: a pending one ends WFI at once.
         __WFI();
         __enable_irq();

@@ -39,7 +39,7 @@ _OPEN_WIRE = const(2)
 _OPEN_CELL_MV = const(0xFFFF)
 _NONE = const(0x10000)  # no frame of that group yet
 
-# What a payload function returns beside a count of bits to come
+# What became of a payload
 _IGNORED = const(0)
 _TAKEN = const(1)
 _BAD = const(2)
@@ -145,16 +145,6 @@ def _take_temps(raw_at: int, size: int, temps_at: int, n_temps: int) -> int:
     return _TAKEN
 
 
-@micropython.viper
-def _copy_body(body_at: int, raw_at: int):
-    body = ptr8(body_at)
-    raw = ptr8(raw_at)
-    i = 0
-    while i < 44:
-        raw[_HEADER + i] = body[i]
-        i += 1
-
-
 class SerialAfe:
     """`afe` of a board whose cells are measured behind a serial line.
 
@@ -166,14 +156,12 @@ class SerialAfe:
         self._stream = stream
         self._reader = Reader()
         self._writer = Writer()
-        self._seal = self._writer.sealer(ACTUATE, 44)
         self._chunk = bytearray(_CHUNK)
         self._find = self._reader.finder(self._chunk)
         self._n = 0
         self._stamps = array("i", [_NONE] * 7)
-        self._stamps_at = address(self._stamps)
-        self._raw_at = address(self._reader.raw)
-        self._wire = self._writer.wire
+        self._sample: "Sample | None" = None
+        self._command: "Command | None" = None
         self.configured = False
         self.lockstep = False
         self.n_cells = 0
@@ -184,9 +172,23 @@ class SerialAfe:
         self._utc_fresh = False
         self.bad_payload = 0
 
+    def _bind(self, sample: "Sample") -> None:
+        # Addresses, looked up once for the safety tick.
+        self._sample = sample
+        raw_at, stamps_at = address(self._reader.raw), address(self._stamps)
+        self._accepting = (
+            (_is_new, raw_at, stamps_at),
+            (_take_fast, address(sample.fast)),
+            (_take_cells, address(sample.cell_mv), sample.n_cells),
+            (_take_temps, address(sample.temp_dc), sample.n_temps, self._reader.raw),
+            sample.seq,
+        )
+
     @micropython.native
     def read(self, sample: "Sample") -> None:
         """Take in the frames that have come; in lock-step exactly up to and with this tick's END."""
+        if sample is not self._sample:
+            self._bind(sample)
         find = self._find
         raw = self._reader.raw
         lockstep = self.lockstep  # CONFIG, inside, may begin it: from the next read on
@@ -197,11 +199,13 @@ class SerialAfe:
                 size = find(n)
                 if not size:
                     break
-                if raw[1] == END:
-                    if lockstep:
-                        return
-                elif self._accept(sample, raw[1], size):
-                    self.bad_payload += 1
+                kind = raw[1]
+                if kind <= TEMPS:
+                    self._accept(sample, kind, size)
+                elif kind != END:
+                    self._other(kind, size)
+                elif lockstep:
+                    return
             if lockstep:
                 if not self._stream.wait_frame():
                     return  # interrupted from the console
@@ -214,28 +218,31 @@ class SerialAfe:
                 return
 
     @micropython.native
-    def _accept(self, sample: "Sample", kind: int, size: int) -> bool:
-        # One of seven frames came. True when its payload is bad.
-        raw_at = self._raw_at
-        if kind > TEMPS:
-            return self._other(kind, size)
-        if not _is_new(raw_at, self._stamps_at):
-            return False
+    def _accept(self, sample: "Sample", kind: int, size: int) -> None:
+        # A frame of one of the three groups came.
+        new, fast, cells, temps, seq = self._accepting
+        is_new, raw_at, stamps_at = new
+        if not is_new(raw_at, stamps_at):
+            return
         if kind == FAST:
-            taken = _take_fast(raw_at, size, address(sample.fast))
+            take, fast_at = fast
+            taken = take(raw_at, size, fast_at)
         elif kind == CELLS:
-            taken = _take_cells(raw_at, size, address(sample.cell_mv), sample.n_cells, self._stamps_at)
+            take, cells_at, n = cells
+            taken = take(raw_at, size, cells_at, n, stamps_at)
             if taken != _BAD:
                 sample.open_wire = taken - 2 if taken > 2 else 0
         else:
-            taken = _take_temps(raw_at, size, address(sample.temp_dc), sample.n_temps)
+            take, temps_at, n, raw = temps
+            taken = take(raw_at, size, temps_at, n)
             if taken == _TAKEN:
-                sample.isolation_kohm = self._reader.raw[HEADER + 2] | self._reader.raw[HEADER + 3] << 8
+                sample.isolation_kohm = raw[HEADER + 2] | raw[HEADER + 3] << 8
         if taken == _TAKEN:
-            sample.arrived(kind - 1)
-        return taken == _BAD
+            seq[kind - 1] = (seq[kind - 1] + 1) & 0xFFFF
+        elif taken == _BAD:
+            self.bad_payload += 1
 
-    def _other(self, kind: int, size: int) -> bool:
+    def _other(self, kind: int, size: int) -> None:
         if kind == CONFIG and size == HEADER + 7:
             self._config()
         elif kind == TIME and size == HEADER + 8:
@@ -246,8 +253,7 @@ class SerialAfe:
         elif kind == DUMP:
             self.dump_wanted = True
         else:
-            return True
-        return False
+            self.bad_payload += 1
 
     def _config(self) -> None:
         # A rig that begins anew counts anew. CONFIG is repeated until we answer: the first one decides.
@@ -265,8 +271,10 @@ class SerialAfe:
     @micropython.native
     def write(self, command: "Command", ms_low: int, ms_high: int) -> None:
         """Send ACTUATE; device time in two 16-bit halves."""
-        _copy_body(address(command.body), address(self._writer.raw))
-        self._stream.write(self._wire, self._seal(ms_low, ms_high))
+        if command is not self._command:
+            self._command = command
+            self._seal = self._writer.sealer(command.frame, ACTUATE)
+        self._stream.write(self._writer.wire, self._seal(ms_low, ms_high))
 
     def take_utc_ms(self) -> int:
         """UTC in ms of a TIME frame that came since the last call, else 0. Not for the tick: allocates."""

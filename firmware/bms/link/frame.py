@@ -9,7 +9,6 @@ Nothing here allocates after construction; the inner loops are viper and bit-equ
 import micropython
 from array import array
 
-from bms.fixed import address
 from micropython import const
 
 TYPE_CHECKING = False
@@ -75,7 +74,6 @@ def _crc_bytes() -> "array[int]":
 
 
 _TABLE = _crc_bytes()
-_TABLE_AT = address(_TABLE)
 
 
 @micropython.viper
@@ -94,10 +92,8 @@ def crc16(buf: "bytearray | bytes", n: int) -> int:
 
 
 @micropython.viper
-def _seal(raw_at: int, n: int, wire_at: int, table_at: int, seq: int, ms_low: int, ms_high: int) -> int:
-    # Header, CRC, COBS; ms comes in two halves, because a small int of a 32-bit MicroPython holds 31 bits.
-    raw = ptr8(raw_at)
-    table = ptr16(table_at)
+def _seal(raw: ptr8, wire: ptr8, table: ptr16, n: int, seq: int, ms_low: int, ms_high: int) -> int:
+    # Header, CRC and COBS; ms comes in two halves, because a small int of a 32-bit MicroPython holds 31 bits.
     raw[0] = VERSION
     raw[2] = seq & 255
     raw[3] = seq >> 8
@@ -106,16 +102,20 @@ def _seal(raw_at: int, n: int, wire_at: int, table_at: int, seq: int, ms_low: in
     raw[6] = ms_high & 255
     raw[7] = ms_high >> 8
     crc = 0xFFFF
+    code_at = 0
     i = 0
     while i < n:
-        crc = ((crc << 8) & 0xFFFF) ^ table[(crc >> 8) ^ raw[i]]
+        b = raw[i]
         i += 1
+        crc = ((crc << 8) & 0xFFFF) ^ table[(crc >> 8) ^ b]
+        if b:
+            wire[i] = b
+        else:
+            wire[code_at] = i - code_at
+            code_at = i
     raw[n] = crc & 255
     raw[n + 1] = crc >> 8
     n += 2
-    wire = ptr8(wire_at)
-    code_at = 0
-    i = 0
     while i < n:
         b = raw[i]
         i += 1
@@ -137,27 +137,25 @@ class Writer:
         self.raw = bytearray(MAX_RAW)
         self.wire = bytearray(MAX_WIRE)
         self.seq = 0
-        self._raw_at = address(self.raw)
-        self._wire_at = address(self.wire)
 
     def finish(self, kind: int, ms_low: int, ms_high: int, n_payload: int) -> int:
         """Seal the frame; returns how many bytes of `wire` to send. `ms` comes as two 16-bit halves."""
         self.raw[1] = kind
-        n = _seal(self._raw_at, HEADER + n_payload, self._wire_at, _TABLE_AT, self.seq, ms_low, ms_high)
+        n = _seal(self.raw, self.wire, _TABLE, HEADER + n_payload, self.seq, ms_low, ms_high)
         self.seq = (self.seq + 1) & 0xFFFF
         return n
 
-    def sealer(self, kind: int, n_payload: int) -> "Callable[[int, int], int]":
-        """`finish` for one kind of frame, bound once for the safety tick."""
-        self.raw[1] = kind
-        seq = array("H", [self.seq])
-        bound = (_seal, self._raw_at, HEADER + n_payload, self._wire_at, _TABLE_AT, seq)
+    def sealer(self, raw: bytearray, kind: int) -> "Callable[[int, int], int]":
+        """`finish` for one kind of frame, bound once for the safety tick; its payload lies in `raw`."""
+        raw[1] = kind
+        bound = (_seal, raw, self.wire, _TABLE, len(raw) - CRC, array("H", [self.seq]))
 
         @micropython.native
         def finish(ms_low: int, ms_high: int) -> int:
-            seal, raw_at, n, wire_at, table_at, seq = bound
-            seq[0] = (seq[0] + 1) & 0xFFFF
-            return seal(raw_at, n, wire_at, table_at, seq[0], ms_low, ms_high)
+            seal, raw, wire, table, n, seq = bound
+            at = seq[0]
+            seq[0] = (at + 1) & 0xFFFF
+            return seal(raw, wire, table, n, at, ms_low, ms_high)
 
         return finish
 
@@ -171,85 +169,61 @@ BAD_COBS = const(2)
 BAD_LENGTH = const(3)
 BAD_CRC = const(4)
 BAD_VERSION = const(5)
-_FILL = const(6)  # bytes in the frame buffer
-_LEFT = const(7)  # data bytes left in the current COBS block
-_ZERO = const(8)  # a zero is due before the next block
-_BAD = const(9)  # skip to the delimiter: too long or malformed
-_WORDS = const(10)
+_FILL = const(6)  # bytes in `raw`
+_WORDS = const(7)
 
 
 @micropython.viper
-def _scan(src_at: int, n: int, raw_at: int, words_at: int) -> int:
-    # Decode up to the next delimiter. Length of the frame that ended there; 0: none did; -1: a malformed one.
-    src = ptr8(src_at)
-    raw = ptr8(raw_at)
-    words = ptr32(words_at)
+def _gather(src: ptr8, raw: ptr8, words: ptr32, n: int) -> int:
+    # Bytes up to the next delimiter; how many it ended, 0 when it has not come. A frame too long is cut off.
     at = words[AT]
     fill = words[_FILL]
-    left = words[_LEFT]
-    zero = words[_ZERO]
-    bad = words[_BAD]
-    length = 0
     while at < n:
         b = src[at]
         at += 1
-        if b == 0:
-            length = fill
-            if bad or left:
-                length = 0 - 1
-            fill = 0
-            left = 0
-            zero = 0
-            bad = 0
-            if length:
-                break
-        elif left:
-            raw[fill] = b
+        if b:
+            if fill < MAX_RAW + 1:
+                raw[fill] = b
             fill += 1
-            left -= 1
-        elif not bad:
-            left = b - 1
-            if fill + zero + left > MAX_RAW:
-                bad = 1
-                left = 0
-            elif zero:
-                raw[fill] = 0
-                fill += 1
-            zero = 0 if b == 255 else 1
+        elif fill:
+            words[AT] = at
+            words[_FILL] = 0
+            return fill
     words[AT] = at
     words[_FILL] = fill
-    words[_LEFT] = left
-    words[_ZERO] = zero
-    words[_BAD] = bad
-    return length
+    return 0
 
 
 @micropython.viper
-def _check(raw_at: int, length: int, words_at: int, table_at: int) -> int:
-    # The end of a frame's payload, or 0 when it must not be believed, which is counted by its reason.
-    raw = ptr8(raw_at)
-    words = ptr32(words_at)
-    table = ptr16(table_at)
-    end = length - 2
-    if length < 0:
+def _check(raw: ptr8, words: ptr32, table: ptr16, n: int) -> int:
+    # Undo COBS in place, which for frames below 254 bytes only puts back the zeros; then look whether the
+    # frame can be believed. The end of its payload, or 0, and the reason is counted.
+    code_at = 0
+    if n <= MAX_RAW + 1:
+        while code_at < n:
+            code = raw[code_at]
+            raw[code_at] = 0
+            code_at += code
+    if code_at != n:
         words[BAD_COBS] += 1
         return 0
-    if length < HEADER + CRC:
+    if n < HEADER + CRC + 1:
         words[BAD_LENGTH] += 1
         return 0
+    end = n - CRC
     crc = 0xFFFF
-    i = 0
+    i = 1
     while i < end:
         crc = ((crc << 8) & 0xFFFF) ^ table[(crc >> 8) ^ raw[i]]
         i += 1
     if crc != raw[end] | raw[end + 1] << 8:
         words[BAD_CRC] += 1
         return 0
-    if raw[0] != VERSION:
+    if raw[1] != VERSION:
         words[BAD_VERSION] += 1
         return 0
-    words[SIZE] = end
-    return end
+    words[SIZE] = end - 1
+    return end - 1
 
 
 class Reader:
@@ -259,23 +233,22 @@ class Reader:
     """
 
     def __init__(self) -> None:
-        self.raw = bytearray(MAX_RAW)
+        self._wire = bytearray(MAX_WIRE)
+        self.raw = memoryview(self._wire)[1:]  # behind the first code byte of COBS
         self.words = array("i", [0] * _WORDS)
-        self._raw_at = address(self.raw)
-        self._words_at = address(self.words)
 
     def finder(self, src: bytearray) -> "Callable[[int], int]":
         """Bound once for the safety tick: the next frame in src[words[AT]:n], end of its payload; 0: none."""
-        bound = (_scan, _check, address(src), self._raw_at, self._words_at, _TABLE_AT)
+        bound = (_gather, _check, src, self._wire, self.words, _TABLE)
 
         @micropython.native
         def find(n: int) -> int:
-            scan, check, src_at, raw_at, words_at, table_at = bound
+            gather, check, src, wire, words, table = bound
             while True:
-                length = scan(src_at, n, raw_at, words_at)
+                length = gather(src, wire, words, n)
                 if length == 0:
                     return 0
-                size = check(raw_at, length, words_at, table_at)
+                size = check(wire, words, table, length)
                 if size:
                     return size
 
@@ -289,9 +262,9 @@ class Reader:
         words = self.words
         words[AT] = at
         words[SIZE] = 0
-        length = _scan(address(src), n, self._raw_at, self._words_at)
+        length = _gather(src, self._wire, words, n)
         if length:
-            _check(self._raw_at, length, self._words_at, _TABLE_AT)
+            _check(self._wire, words, _TABLE, length)
         return words[AT]
 
     @property

@@ -7,7 +7,7 @@ blocks closing for good. Feedback that does not follow the gates is found in eve
 import micropython
 from array import array
 
-from bms.fixed import address
+from bms.fixed import address, word, words_of
 from bms.safety.monitor import WAKE_MS
 from bms.tables.signals import (
     BOOT,
@@ -113,9 +113,11 @@ _FEEDBACK_MS = const(8)
 _FAST_LOST_MS = const(9)
 _SOFT_MS = const(10)
 _PAUSE_MS = const(11)
-_GATES_OF = const(12)
-_END = const(8)  # states; as a row's state: the end of the table
-_TABLE = const(20)
+_GATES_OF = const(12)  # by state
+_ROWS_OF = const(20)  # by state: where its transitions begin
+_TABLE = const(28)  # mask and next state each; 0 ends those of a state
+_STATES = const(8)
+_LAST = const(127)  # of the words, the rest of which are 0
 
 # States and values of other tables that viper must know as numbers; a test compares them.
 _IN_CLOSED = const(3)
@@ -169,12 +171,25 @@ def _watch(state_at: int, config_at: int, fast_at: int, values_at: int, elapsed_
 
 
 @micropython.viper
-def _conditions(state_at: int, config_at: int, fast_at: int, monitor_at: int, wish: int, current: int) -> int:
+def _conditions(
+    state_at: int,
+    config_at: int,
+    fast_at: int,
+    monitor_at: int,
+    values_at: int,
+    wish_at: int,
+    elapsed_ms: int,
+) -> int:
     state = ptr32(state_at)
     config = ptr32(config_at)
     fast = ptr32(fast_at)
     monitor = ptr32(monitor_at)
-    ms = state[_IN_STATE_MS]
+    values = ptr32(values_at)
+    wish = ptr32(wish_at)
+    ms = state[_IN_STATE_MS] + elapsed_ms
+    if ms > _LONGEST_MS:
+        ms = _LONGEST_MS
+    state[_IN_STATE_MS] = ms
     strongest = monitor[_STRONGEST]
     bits = CLEAR
     if strongest == 3:
@@ -183,7 +198,7 @@ def _conditions(state_at: int, config_at: int, fast_at: int, monitor_at: int, wi
         bits = SOFT
     if monitor[_PROVEN_SAFE]:
         bits |= PROVEN
-    bits |= WANTED if wish == CLOSE else UNWANTED
+    bits |= WANTED if wish[0] == CLOSE else UNWANTED
     if fast[1] > 0 and fast[2] * 100 >= fast[1] * config[_PRECHARGE_PCT] and ms >= 40:
         if state[_SLOPE_MV] <= config[_SLOPE_LIMIT_MV]:
             bits |= LINK_UP
@@ -197,6 +212,7 @@ def _conditions(state_at: int, config_at: int, fast_at: int, monitor_at: int, wi
         bits |= COOLED
     if ms >= config[_WELD_MS] and monitor[_FAST_AGE] <= config[_FAST_LOST_MS]:
         bits |= TESTED  # unknown proves nothing
+    current = values[0] - _BIAS
     if current < 0:
         current = 0 - current
     if current <= config[_REST_MA]:
@@ -209,12 +225,12 @@ def _step(state_at: int, config_at: int, values_at: int, bits: int) -> int:
     # The first transition that the conditions allow; the gates of the state then reached.
     state = ptr32(state_at)
     config = ptr32(config_at)
-    was = state[_STATE]
-    at = _TABLE
-    while config[at] < _END:
-        mask = config[at + 1]
-        if config[at] == was and bits & mask == mask:
-            now = config[at + 2]
+    # Indices are masked: a flipped bit must not send us out of the table.
+    at = config[_ROWS_OF + (state[_STATE] & 7)] & _LAST
+    while config[at]:
+        mask = config[at]
+        if bits & mask == mask:
+            now = config[at + 1] & 7
             if now == _IN_CLOSED:
                 state[_TRIES] = 0
             elif now == _IN_COOL_DOWN:
@@ -226,8 +242,8 @@ def _step(state_at: int, config_at: int, values_at: int, bits: int) -> int:
             state[_STATE] = now
             state[_IN_STATE_MS] = 0
             break
-        at += 3
-    gates = config[_GATES_OF + state[_STATE]]
+        at = (at + 2) & _LAST
+    gates = config[_GATES_OF + (state[_STATE] & 7)]
     state[_GATES] = gates
     return gates | state[_STATE] << 8
 
@@ -235,19 +251,29 @@ def _step(state_at: int, config_at: int, values_at: int, bits: int) -> int:
 class Contactor:
     """Decides state and gates of one string; `wish` is what the application asks for, CLOSE or not."""
 
-    def __init__(self, limits: "dict[str, int]") -> None:
-        self.words = array("i", [0] * _WORDS)
+    BYTES = 4 * _WORDS
+    """Of `memory`."""
+
+    def __init__(self, limits: "dict[str, int]", memory: memoryview) -> None:
+        self._words = memory
         self.wish = array("i", [0])
         config = [limits[name] for name in _PARAMETERS]
         config += [limits["fast_lost_ms"] + WAKE_MS, SOFT_MS, PAUSE_MS]
-        config += [GATES.get(state, 0) for state in range(_END)]
-        for row in TRANSITIONS:
-            config += row
-        self.config = array("i", config + [_END])
+        config += [GATES.get(state, 0) for state in range(_STATES)]
+        begins: "list[int]" = []
+        table: "list[int]" = []
+        for state in range(_STATES):
+            begins.append(_TABLE + len(table))
+            for before, mask, after in TRANSITIONS:
+                if before == state:
+                    table += (mask, after)
+            table.append(0)
+        config += begins + table
+        self.config = words_of(config + [0] * (_LAST + 2 - len(config)))
 
     def watch(self, sample: "Sample", values: "array[int]") -> "Callable[[int], None]":
         """Bound once for the tick: look at a fresh FAST sample before the fault table is evaluated."""
-        bound = (_watch, address(self.words), address(self.config), address(sample.fast), address(values))
+        bound = (_watch, address(self._words), address(self.config), address(sample.fast), address(values))
 
         @micropython.native
         def look(elapsed_ms: int) -> None:
@@ -259,20 +285,16 @@ class Contactor:
     def step(self, sample: "Sample", monitor: "Monitor") -> "Callable[[int], int]":
         """Bound once for the tick: (elapsed_ms) -> gates, and the state shifted left by 8."""
         bound = (
-            (_conditions, _step, self.words, self.wish, sample.fast),
-            (address(self.words), address(self.config), address(sample.fast)),
-            (address(monitor.state), address(monitor.measure.values)),
+            (_conditions, _step, address(self._words), address(self.config)),
+            (address(sample.fast), monitor.state_at, address(monitor.measure.values), address(self.wish)),
         )
 
         @micropython.native
         def step(elapsed_ms: int) -> int:
-            parts, own, others = bound
-            conditions, step, words, wish, fast = parts
-            state_at, config_at, fast_at = own
-            monitor_at, values_at = others
-            ms = words[_IN_STATE_MS] + elapsed_ms
-            words[_IN_STATE_MS] = ms if ms < _LONGEST_MS else _LONGEST_MS
-            bits = conditions(state_at, config_at, fast_at, monitor_at, wish[0], fast[0])
+            own, others = bound
+            conditions, step, state_at, config_at = own
+            fast_at, monitor_at, values_at, wish_at = others
+            bits = conditions(state_at, config_at, fast_at, monitor_at, values_at, wish_at, elapsed_ms)
             return step(state_at, config_at, values_at, bits)
 
         return step
@@ -280,12 +302,12 @@ class Contactor:
     @property
     def state(self) -> int:
         """Index into signals.STATES."""
-        return self.words[_STATE]
+        return word(self._words, _STATE)
 
     @property
     def gates(self) -> int:
         """Gate command."""
-        return self.words[_GATES]
+        return word(self._words, _GATES)
 
     @property
     def wanted(self) -> bool:

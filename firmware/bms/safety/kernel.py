@@ -10,9 +10,9 @@ more than the protections themselves.
 import micropython
 from array import array
 
-from bms.fixed import address, copy16
+from bms.fixed import address
 from bms.safety.contactor import Contactor
-from bms.safety.guard import Area, Constants
+from bms.safety.guard import Guard, whole
 from bms.safety.measure import AGE_MS, BIAS, SIGNALS
 from bms.safety.monitor import Monitor
 from bms.tables.faults import CELLS, FAST, FAULTS, TEMPS
@@ -21,13 +21,14 @@ from micropython import const
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from bms.contract import SafetyParts
     from bms.sample import Command, Estimate, Sample, Snapshot
 
 TICKS_MASK = const(0x3FFF_FFFF)
 """The tick counter wraps inside a small int of a 32-bit MicroPython."""
-_ERRORS_TICKS = const(200)
+_ERROR_TURNS = const(50)
 """The front end's refused messages are counted over a second."""
 
 # What the tick and the tasks share, in words
@@ -43,7 +44,7 @@ _TO_GO = const(8)
 _RESET = const(9)  # ask the tick to forget latched faults
 _WORDS = const(10)
 
-# What a snapshot holds behind the values of the signals and the fault bitmaps
+# What a snapshot holds beside the values of the signals and the fault bitmaps
 _H_CHARGE = const(0)
 _H_TICK = const(1)
 _H_LINK = const(2)
@@ -54,6 +55,7 @@ _H_WORDS = const(5)
 _FULL = const(1 << 29)
 _LATE_PERIODS = const(23)  # place in measure.SIGNALS
 _LINK_ERRORS = const(17)
+_BETWEEN = const(1)  # of four ticks: not that which starts a period, nor that of the controller's own rows
 _IN_OPENING = const(4)  # signals.OPENING
 _PARAMETERS_CORRUPT = const(29)  # rows of the fault table
 _STATE_CORRUPT = const(30)
@@ -66,7 +68,7 @@ _LONGEST_MS = const(120)  # in a charge; currents are below 2^22 mA
 
 @micropython.viper
 def _advance(words_at: int, fast_at: int, seq_at: int, body_at: int, elapsed_ms: int, period: int) -> int:
-    # Tick counter, device time, charge; 1 at the start of a period.
+    # Tick counter, device time, charge; how many ticks are left of the period, 0 at the start of one.
     words = ptr32(words_at)
     fast = ptr32(fast_at)
     seq = ptr32(seq_at)
@@ -95,69 +97,38 @@ def _advance(words_at: int, fast_at: int, seq_at: int, body_at: int, elapsed_ms:
         if charge > 0x3FFFFFFF:
             charge = 0x3FFFFFFF
         words[_CHARGE] = charge
-    words[_TO_GO] -= 1
-    if words[_TO_GO]:
-        return 0
-    words[_TO_GO] = period
-    return 1
+    left = words[_TO_GO] - 1
+    words[_TO_GO] = left if left else period
+    return left
 
 
 @micropython.viper
-def _hold(
-    values_at: int,
-    n: int,
-    bits_at: int,
-    words_at: int,
-    fast_at: int,
-    monitor_at: int,
-    held_at: int,
-    command: int,
-):
-    # What the tasks may look at, as it is now.
-    values = ptr32(values_at)
-    bits = ptr32(bits_at)
+def _hold(words_at: int, fast_at: int, monitor_at: int, held_at: int, command: int):
+    # What a snapshot holds beside copies of whole records.
     words = ptr32(words_at)
     fast = ptr32(fast_at)
     monitor = ptr32(monitor_at)
     held = ptr32(held_at)
-    i = 0
-    while i < n:
-        held[i] = values[i]
-        i += 1
-    held[n] = bits[0] | bits[2]
-    held[n + 1] = bits[1] | bits[3]
-    n += 2
-    held[n + _H_CHARGE] = words[_CHARGE]
-    held[n + _H_TICK] = words[_TICK]
-    held[n + _H_LINK] = fast[2]
-    held[n + _H_PROVEN] = monitor[1]
-    held[n + _H_COMMAND] = command
+    held[_H_CHARGE] = words[_CHARGE]
+    held[_H_TICK] = words[_TICK]
+    held[_H_LINK] = fast[2]
+    held[_H_PROVEN] = monitor[1]
+    held[_H_COMMAND] = command
     words[_CHARGE] = _FULL
 
 
 @micropython.viper
-def _command(body_at: int, command: int):
-    # Gates, state, requests.
+def _command(body_at: int, bits_at: int, command: int):
+    # Gates, state, requests, fault bitmaps.
     body = ptr8(body_at)
+    bits = ptr8(bits_at)
     body[4] = command & 255
     body[5] = command >> 8
     body[7] = 1 if command >> 8 == _IN_OPENING else 0
-
-
-@micropython.viper
-def _publish(body_at: int, packed_at: int):
-    # sample.Command.publish, for the tick
-    body = ptr8(body_at)
-    packed = ptr8(packed_at)
-    body[6] = packed[0]
-    i = 0
-    while i < 16:
-        body[8 + i] = packed[1 + i]
-        i += 1
-    i = 0
-    while i < 4:
-        body[40 + i] = packed[17 + i]
-        i += 1
+    i = 16
+    while i:
+        i -= 1
+        body[24 + i] = bits[i]
 
 
 class Kernel:
@@ -186,22 +157,21 @@ class Kernel:
         self.words = words = array("i", [0] * _WORDS)
         words[_CHARGE] = BIAS
         words[_TO_GO] = period_ticks
-        self._held = array("i", [0] * (len(SIGNALS) + 2 + _H_WORDS))
-        self._errors = 0
+        self._held = array("i", [0] * _H_WORDS)
+        self._held_values = array("i", [BIAS] * len(SIGNALS))
+        self._held_bits = bytearray(16)
+        self._errors = self._turns = 0
         self._lost_ms = [0, 0, 0]
         for row in FAULTS:
             if row.signal == "age_ms":
                 self._lost_ms[row.group] = row.level(row.limit, limits, 1)
-        self.monitor = Monitor(limits, sample, command.bits, words)
-        self.contactor = Contactor(limits)
-        self.guarded = (
-            Area(self.monitor.state, len(self.monitor.state)),
-            Area(command.bits, 4),
-            Area(self.contactor.words, len(self.contactor.words)),
-        )
-        self._keeps = tuple(area.keep() for area in self.guarded)
-        self.latch(bytes(8))
-        self.constants = (Constants(self.monitor.rows), Constants(self.contactor.config))
+        n, m = Monitor.BYTES, Contactor.BYTES
+        memory = bytearray(n + m + 16)
+        view = memoryview(memory)
+        self._bits = view[n + m :]
+        self.monitor = Monitor(limits, sample, view[:n], self._bits, words)
+        self.contactor = Contactor(limits, view[n : n + m])
+        self.guard = Guard(memory, (self.monitor.rows, self.contactor.config))
         self.tick = self._bind()
 
     def _bind(self) -> "Callable[..., None]":
@@ -216,87 +186,98 @@ class Kernel:
                 self.contactor.step(sample, self.monitor),
                 self._period_ticks,
                 self._hand_over(),
-                self._count_errors,
+                self._between,
                 _command,
+                address(self._bits),
             ),
-            tuple(area.check() for area in self.guarded + self.constants),
-            self._keeps,
-            (self.monitor.raise_now, self.monitor.reset_latched),
+            (self.guard.memory, self.guard.kept, self.guard.whole, self._recover),
         )
 
         @micropython.native
         def tick(_: object) -> None:
-            outside, times, inside, checks, keeps, rare = bound
+            outside, times, inside, guard = bound
             elapsed, read, gate_set, write, sample, command, words = outside
             advance, words_at, fast_at, seq_at, body_at = times
-            monitor, contactor, period, hand_over, count_errors, put_command = inside
-            differs_a, differs_b, differs_c, wrong_rows, wrong_config = checks
-            keep_a, keep_b, keep_c = keeps
+            monitor, contactor, period, hand_over, between, put_command, bits_at = inside
+            memory, kept, all_of_it, recover = guard
             elapsed_ms = elapsed()
-            if differs_a() or differs_b() or differs_c():
-                rare[0](_STATE_CORRUPT)
-            if wrong_rows() or wrong_config():
-                rare[0](_PARAMETERS_CORRUPT)
-            if words[_RESET]:
-                words[_RESET] = 0
-                rare[1]()
+            if memory != kept:
+                recover()
             read(sample)
-            period_starts = advance(words_at, fast_at, seq_at, body_at, elapsed_ms, period)
+            left = advance(words_at, fast_at, seq_at, body_at, elapsed_ms, period)
             monitor(elapsed_ms)
+            if left & 3 == _BETWEEN:
+                between()
             do = contactor(elapsed_ms)
-            if period_starts:
+            if left == 0:
                 hand_over(do)
-            elif words[_TICK] % _ERRORS_TICKS == 10:
-                count_errors()
-            put_command(body_at, do)
+            put_command(body_at, bits_at, do)
             gate_set(do & 255)
             write(command, words[_MS_LOW], words[_MS_HIGH])
-            keep_a()
-            keep_b()
-            keep_c()
+            kept[all_of_it] = memory
 
         return tick
 
     def _hand_over(self) -> "Callable[[int], None]":
         """The tick's part at the start of a period, bound once: publish the estimate, hold a snapshot."""
-        sample, snapshot, command, values = (
-            self._sample, self._snapshot, self._command, self.monitor.measure.values,
-        )  # fmt: skip
+        sample, snapshot, values = self._sample, self._snapshot, self.monitor.measure.values
+        body, packed = self._command.body, memoryview(self._estimate.packed)
+        copies: "list[tuple[Any, Any]]" = [
+            (body[6:7], packed[0:1]),  # as sample.Command.publish
+            (body[8:24], packed[1:17]),
+            (body[40:44], packed[17:21]),
+            (self._held_values, values),
+            (self._held_bits, self._bits),
+            (snapshot.cell_mv, sample.cell_mv),
+            (snapshot.temp_dc, sample.temp_dc),
+        ]
         bound = (
-            (self.words, values, _publish, address(command.body), address(self._estimate.packed)),
-            (_hold, address(values), len(SIGNALS), address(command.bits), address(self.words)),
-            (address(sample.fast), address(self.monitor.state), address(self._held)),
-            (copy16, snapshot.cell_mv, sample.cell_mv, sample.n_cells),
-            (snapshot.temp_dc, sample.temp_dc, sample.n_temps),
+            (self.words, values, tuple((to, whole(to), source) for to, source in copies)),
+            (_hold, address(self.words), address(sample.fast), self.monitor.state_at, address(self._held)),
         )
 
         @micropython.native
         def hand_over(command: int) -> None:
-            shared, holding, held, cells, temps = bound
-            words, values, publish, body_at, packed_at = shared
+            shared, holding = bound
+            words, values, copies = shared
             if words[_DUE]:
                 # the old estimate stands, the charge goes on being summed
                 words[_OVERRUNS] += 1
                 words[_LATE] += 1
             else:
                 words[_LATE] = 0
-                publish(body_at, packed_at)
-                hold, values_at, n, bits_at, words_at = holding
-                fast_at, monitor_at, held_at = held
-                hold(values_at, n, bits_at, words_at, fast_at, monitor_at, held_at, command)
-                copy, to, source, n = cells
-                copy(to, source, n)
-                to, source, n = temps
-                copy(to, source, n)
+                for to, part, source in copies:
+                    to[part] = source
+                hold, words_at, fast_at, monitor_at, held_at = holding
+                hold(words_at, fast_at, monitor_at, held_at, command)
                 words[_DUE] = 1
             values[_LATE_PERIODS] = words[_LATE] + BIAS
 
         return hand_over
 
-    def _count_errors(self) -> None:
-        errors = self._board.afe.errors()
-        self.monitor.measure.values[_LINK_ERRORS] = errors - self._errors + BIAS
-        self._errors = errors
+    def _recover(self) -> None:
+        # Nothing in there can be trusted: begin as after a reset, but lose no latched row.
+        memory, kept = self.guard.memory, self.guard.kept
+        latched = len(memory) - 8
+        for i in range(latched):
+            memory[i] = 0
+        for i in range(latched, len(memory)):
+            memory[i] |= kept[i]
+        self.monitor.raise_now(_STATE_CORRUPT)
+
+    def _between(self) -> None:
+        # Every 20 ms, in a tick that has little else to do.
+        if self.guard.constants_differ():
+            self.monitor.raise_now(_PARAMETERS_CORRUPT)
+        if self.words[_RESET]:
+            self.words[_RESET] = 0
+            self.monitor.reset_latched()
+        self._turns += 1
+        if self._turns == _ERROR_TURNS:
+            self._turns = 0
+            errors = self._board.afe.errors()
+            self.monitor.measure.values[_LINK_ERRORS] = errors - self._errors + BIAS
+            self._errors = errors
 
     @property
     def due(self) -> bool:
@@ -324,28 +305,25 @@ class Kernel:
     def latch(self, bitmap: "bytes | bytearray") -> None:
         """At start-up, before the first tick: rows that were latched before the reset."""
         self.monitor.latch(bitmap)
-        for keep in self._keeps:
-            keep()
+        self.guard.keep()
 
     def take(self) -> None:
         """Fill the snapshot's fields from what the tick held; for the task, when `due`."""
         out = self._snapshot
         held = self._held
-        n = len(SIGNALS)
         for name in _PLAIN:
-            setattr(out, name, held[SIGNALS.index(name)] - BIAS)
+            setattr(out, name, self._held_values[SIGNALS.index(name)] - BIAS)
         for i in range(8):
-            out.faults[i] = held[n + i // 4] >> 8 * (i % 4) & 255
-        n += 2
-        out.tick = held[n + _H_TICK]
-        out.charge_ma_ms = held[n + _H_CHARGE] - BIAS
-        out.link_mv = held[n + _H_LINK]
-        out.proven = held[n + _H_PROVEN] != 0
-        out.gates = held[n + _H_COMMAND] & 255
-        out.state = held[n + _H_COMMAND] >> 8
+            out.faults[i] = self._held_bits[i] | self._held_bits[8 + i]
+        out.tick = held[_H_TICK]
+        out.charge_ma_ms = held[_H_CHARGE] - BIAS
+        out.link_mv = held[_H_LINK]
+        out.proven = held[_H_PROVEN] != 0
+        out.gates = held[_H_COMMAND] & 255
+        out.state = held[_H_COMMAND] >> 8
         out.fast_known = self._known(FAST)
         out.cells_known = self._known(CELLS)
         out.temps_known = self._known(TEMPS)
 
     def _known(self, group: int) -> bool:
-        return 0 <= self._held[AGE_MS + group] - BIAS <= self._lost_ms[group]
+        return 0 <= self._held_values[AGE_MS + group] - BIAS <= self._lost_ms[group]

@@ -52,7 +52,7 @@ WINDOW = const(30)
 
 # What the measurements remember, in words
 _STILL_MA = const(0)  # current when it last moved
-_STILL_MV = const(1)  # pack voltage since then, taken anew each 100 ms
+_STILL_MV = const(1)  # pack voltage 50 to 100 ms ago, but not before that
 _STILL_N = const(2)
 _FROZEN_MA = const(3)  # current when the cells last moved
 _STEP_MA = const(4)  # parameters
@@ -60,6 +60,8 @@ _HOT_DC = const(5)
 _DROP_PCT = const(6)
 _RING_AT = const(7)
 _PRIMED = const(8)
+_STILL_NEXT_MV = const(9)  # pack voltage up to 50 ms ago
+_PAST = const(10)
 
 
 @micropython.viper
@@ -79,10 +81,13 @@ def _fast(fast_at: int, values_at: int, past_at: int):
     n = past[_STILL_N] + 1
     if current != past[_STILL_MA]:
         past[_STILL_MA] = current
-        moved = 0
-        n = 20
-    if n >= 20:
         past[_STILL_MV] = pack
+        past[_STILL_NEXT_MV] = pack
+        moved = 0
+        n = 0
+    if n >= 10:
+        past[_STILL_MV] = past[_STILL_NEXT_MV]
+        past[_STILL_NEXT_MV] = pack
         n = 0
     past[_STILL_N] = n
     values[CURRENT_MA] = current
@@ -178,7 +183,7 @@ class Measure:
     def __init__(self, sample: "Sample", limits: "dict[str, int]") -> None:
         self._sample = sample
         self.values = array("i", [BIAS] * len(SIGNALS))
-        self._past = past = array("i", [0] * 9)
+        self._past = past = array("i", [0] * _PAST)
         past[_STEP_MA] = limits["frozen_step_ma"]
         past[_HOT_DC] = limits["over_temp_dc"] + BIAS
         past[_DROP_PCT] = limits["runaway_drop_pct"]

@@ -1,8 +1,8 @@
 """Protections: one row each; the kernel, the rig, the cloud and the documentation read this table.
 
 A row compares one signal of one group with a limit, both in the unit of the limit's parameter. It trips
-after `fresh` offending samples in a row: samples that did come, not ticks; those of group SELF come with
-every tick. `max_reaction_ms` runs from the first offending sample on the AFE link to the gate command.
+after `fresh` offending samples in a row: samples that did come, not ticks; those of group SELF come every
+20 ms. `max_reaction_ms` runs from the first offending sample on the AFE link to the gate command.
 """
 
 # groups of signals: three of samples, and what the controller knows of itself
@@ -11,7 +11,7 @@ CELLS = 1
 TEMPS = 2
 SELF = 3
 GROUPS = ("fast", "cells", "temps", "self")
-PERIOD_MS = (5, 20, 100, 5)
+PERIOD_MS = (5, 20, 100, 20)
 """Of the samples of each group."""
 
 # comparison of the signal with the limit

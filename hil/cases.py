@@ -80,7 +80,9 @@ CASES: dict[str, Case] = {
     "pack_under_voltage": _pack_voltage("pack_uv_cell_mv", -15, start_soc=0.5),
     "charge_over_current": _current("charge_oc_ma", 6000, 800, 1500, 1.0, pack={"start_soc": 0.4}),
     "discharge_over_current": _current("discharge_oc_ma", -6000, 800, 1500, 1.0),
-    "charge_overload": _current("charge_overload_ma", 400, 500, 400, 3.5, hold_s=2.5, pack={"start_soc": 0.4}),
+    "charge_overload": _current(
+        "charge_overload_ma", 400, 500, 400, 3.5, hold_s=2.5, pack={"start_soc": 0.4}
+    ),
     "discharge_overload": _current("discharge_overload_ma", -400, 500, 400, 4.5, hold_s=3.5),
     "over_temperature": _temperature("over_temp_dc", 59.4, 2, -0.5, hold_s=2.5),
     "under_temperature": _temperature("under_temp_dc", -29.4, -2, -0.3, hold_s=2.5),
@@ -106,7 +108,8 @@ CASES: dict[str, Case] = {
         {"kind": "offset", "target": "cell_mv", "index": CELL, "value": -560, "really": True}, hold_s=11,
     ),
     "temperature_rise": Case(
-        {}, {"kind": "offset", "target": "temp_dc", "index": 1, "value": 0, "per_s": 7}, drift_s=5, onset=True,
+        {}, {"kind": "offset", "target": "temp_dc", "index": 1, "value": 0, "per_s": 7},
+        drift_s=5, onset=True,
     ),
     "cells_frozen": Case(
         {"kind": "stuck", "target": "cell_mv"}, onset=True, companions=("sum_of_cells",),

@@ -1,6 +1,6 @@
 """`make hil-full`: everything, on every target, resumable; writes the results that the documentation shows.
 
-Each finished part is a line of a journal. A run with the same firmware, rig and seed goes on behind the last one.
+Each finished part is a line of a journal. A run with the same firmware, rig and seed goes on behind the last.
 """
 
 from __future__ import annotations

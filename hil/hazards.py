@@ -1,7 +1,7 @@
 """Hazards, what causes them, which protections answer, and where the evidence is. Not a certificate.
 
-Clauses are references for whoever makes a safety case: the projects of users differ, and nothing here has been
-assessed. `gap` says what is open. Scenarios of the matrix are found by the protections' names.
+Clauses are references for whoever makes a safety case; nothing here has been assessed. `gap` says what is
+open. Scenarios of the matrix are found by the protections' names.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ HAZARDS = (
     ),
     Hazard(
         "H5", "overheating", "cooling fails, surroundings too hot",
-        ("over_temperature", "charge_over_temperature", "temperature_rise"), ("regression_every_sensor_counts",),
+        ("over_temperature", "charge_over_temperature", "temperature_rise"),
+        ("regression_every_sensor_counts",),
         ("IEC 62619 8.2.4 (overheating control)", "UL 1973 (temperature)"),
     ),
     Hazard(
@@ -58,17 +59,17 @@ HAZARDS = (
     ),
     Hazard(
         "H7", "protection acts on a wrong voltage", "open or swapped sense wire, drifting front end",
-        ("open_wire", "sum_of_cells", "cells_frozen"), (), ("IEC 60730-1 H.2.18 (input comparison)",),
+        ("open_wire", "sum_of_cells", "cells_frozen"), (), ("IEC 60730-1 H.2.18.8 (input comparison)",),
         "two swapped sense wires of equal cells cannot be told apart; the extremes do not care",
     ),
     Hazard(
         "H8", "protection acts on a wrong current", "shunt or its amplifier freezes or drifts",
-        ("current_frozen", "sum_of_cells"), (), ("IEC 60730-1 H.2.18 (input comparison)",),
+        ("current_frozen", "sum_of_cells"), (), ("IEC 60730-1 H.2.18.8 (input comparison)",),
         "a slowly drifting offset below the overload limit shows in the estimate of charge only",
     ),
     Hazard(
         "H9", "protection acts on a wrong temperature", "sensor open, shorted or stuck",
-        ("temp_sensor_open", "temp_sensor_short"), (), ("IEC 60730-1 H.2.18 (input comparison)",),
+        ("temp_sensor_open", "temp_sensor_short"), (), ("IEC 60730-1 H.2.18.8 (input comparison)",),
         "a sensor frozen at a likely value is not found; neighbours must see the heat",
     ),
     Hazard(
@@ -83,7 +84,8 @@ HAZARDS = (
     ),
     Hazard(
         "H12", "inrush welds contactors or burns the resistor", "precharge fails",
-        ("precharge_failed", "contactor_not_closing"), ("contactor_fails_to_close",), ("UL 1973 (precharge)",),
+        ("precharge_failed", "contactor_not_closing"), ("contactor_fails_to_close",),
+        ("UL 1973 (precharge)",),
     ),
     Hazard(
         "H13", "electric shock", "isolation to the chassis fails", ("isolation",),
@@ -96,10 +98,14 @@ HAZARDS = (
             "controller_hang", "controller_fill_heap", "controller_collect", "controller_spin",
             "watchdog_resets", "broker_floods", "regression_broker_hangs", "campaign dead_man",
         ),
-        ("IEC 60730-1 H.2.16 (independent time-slot monitoring)", "ISO 26262-6 annex D (freedom from interference)"),
+        (
+            "IEC 60730-1 H.2.18.10.4 (independent time-slot monitoring)",
+            "ISO 26262-6 annex D (freedom from interference)",
+        ),
     ),
     Hazard(
-        "H15", "protection's memory is corrupt", "a bit flips in RAM", ("parameters_corrupt", "state_corrupt"),
+        "H15", "protection's memory is corrupt", "a bit flips in RAM",
+        ("parameters_corrupt", "state_corrupt"),
         ("campaign bit_flips", "campaign board_bit_flips"),
         ("IEC 60730-1 H.2.19 (variable memory)",), "code in flash is not checked after start",
     ),

@@ -74,12 +74,13 @@ class Injection:
     """One fault, active for from_tick <= tick < to_tick.
 
     Readings (a signal; for arrays an `index`, None: all): `set` to value, `offset` by value and per_s a
-    second, `ramp` from value on by per_s a second, `noise` of sigma value, `stuck` at the first reading in the window, `swap` index
-    with other. With `really`, cell voltages do so: the pack's voltage follows. Frames (a group): `drop` sends
-    none, `bad_crc` and `bad_length` spoil it, `stale` repeats the last one before the window, `bad_quality`
-    disowns it, `open_wire` says so at index. Pack: `load` draws value mA and per_s a second more, `leak` empties cell index inside by
-    value mA, `link_leak` lays value ohm across the link, `slow_link` makes its capacitor value times as
-    large; contactors see `cloud.twin.pack.Contactors`. `restart` cuts the board's power for a moment.
+    second, `ramp` from value on by per_s a second, `noise` of sigma value, `stuck` at the first reading in
+    the window, `swap` index with other. With `really`, cell voltages do so: the pack's voltage follows.
+    Frames (a group): `drop` sends none, `bad_crc` and `bad_length` spoil it, `stale` repeats the last one
+    before the window, `bad_quality` disowns it, `open_wire` says so at index. Pack: `load` draws value mA and
+    per_s a second more, `leak` empties cell index inside by value mA, `link_leak` lays value ohm across the
+    link, `slow_link` makes its capacitor value times as large; contactors: `cloud.twin.pack.Contactors`.
+    `restart` cuts the board's power for a moment.
     """
 
     kind: str

@@ -70,8 +70,8 @@ def _page(outcomes: Sequence[Outcome], runs: Sequence[Run]) -> str:
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8><title>Cellkeeper rig report</title>",
         f"<style>{_STYLE}</style><h1>Cellkeeper rig report</h1><p>{_mark(not failed)} {verdict}</p>",
-        "<h2>Reaction times</h2><p>From the first offending frame on the link to the ACTUATE with open gates, "
-        "in ms of device time.</p>",
+        "<h2>Reaction times</h2>",
+        "<p>From the first offending frame on the link to open gates in ACTUATE, in ms of device time.</p>",
         _table(*reaction_rows(reactions(runs))),
     ]
     if any(run.covers for run in runs):

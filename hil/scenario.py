@@ -174,9 +174,9 @@ class Scenario(BaseModel):
     """A scenario file. `duration_s: log` runs to the end of the log. Times are device time.
 
     `covers` is the cell of the coverage matrix: row of the fault table and kind of fault. `defect` says in a
-    regression what the defect was. `broker` is one of hil.bad_broker. `quantum_ticks` ticks pass at once until
-    `fine_s` (0.2 s before the first fault), then one by one. `resets`: the board may reset itself; `slow`
-    ones run in full campaigns only.
+    regression what the defect was. `broker` is one of hil.bad_broker. `quantum_ticks` ticks pass at once
+    until `fine_s` (0.2 s before the first fault), then one by one. `resets`: the board may reset itself;
+    `slow` ones run in full campaigns only.
     """
 
     model_config = _FORBID

@@ -197,7 +197,9 @@ def _throughout(expect: Expect, record: Record) -> Check:
     if expect.state:
         text = f"state {expect.state} {text}"
         wrong = late["state"] != signals.STATES.index(expect.state)
-        seen = [signals.STATES[s] if s < len(signals.STATES) else str(s) for s in late["state"][wrong][:1]]
+        seen: list[str] = [
+            signals.STATES[s] if s < len(signals.STATES) else str(s) for s in late["state"][wrong][:1]
+        ]
     elif expect.gates_open:
         text = f"gates open {text}"
         wrong = late["gates"] != 0

@@ -15,7 +15,6 @@ dangerous   anything else
 import sys
 from array import array
 
-import bms  # noqa: F401  first: CPython gets its stand-ins
 from bms.safety.kernel import Kernel
 from bms.sample import Command, Estimate, Sample, Snapshot
 from bms.tables import params
@@ -74,7 +73,9 @@ class Feed:
         return 0
 
 
-class _Board:
+class Parts:
+    """Of a board, what the kernel needs."""
+
     def __init__(self, feed: Feed) -> None:
         self.afe = self.gate = self.clock = feed
 
@@ -92,7 +93,8 @@ class Bench:
         self.sample = Sample(SERIES, SENSORS)
         self.command = Command()
         self.kernel = kernel = Kernel(
-            _Board(self.feed), self.sample, self.command, Snapshot(SERIES, SENSORS), Estimate(),
+            Parts(self.feed),  # pyright: ignore[reportArgumentType]  no link of its own
+            self.sample, self.command, Snapshot(SERIES, SENSORS), Estimate(),
             params.defaults(params.NMC), 20,
         )  # fmt: skip
         kernel.contactor.wanted = True
@@ -100,8 +102,8 @@ class Bench:
         constants = [(f"constants_{n}", part) for n, part in enumerate(guard.constants)]
         self.areas = [
             ("memory", guard.memory), ("kept", guard.kept), *constants, ("words", kernel.words),
-            ("values", measure.values), ("past", measure._past), ("wish", kernel.contactor.wish),
-            ("ring", measure._ring), ("before", measure._before),
+            ("values", measure.values), ("wish", kernel.contactor.wish),
+            *((name, vars(measure)[f"_{name}"]) for name in ("past", "ring", "before")),
         ]  # fmt: skip
         rest = (
             self.command.body,

@@ -119,7 +119,7 @@ def areas_of(board: QemuTarget, timeout_s: float = 5.0) -> list[tuple[str, int, 
 def flip_some(count: int, seed: int) -> dict[str, Any]:
     """`count` random positions on emulated boards."""
     flips = BoardFlips(seed)
-    counts = dict.fromkeys(KINDS, 0)
+    counts: dict[str, int] = dict.fromkeys(KINDS, 0)
     exceptions: list[str] = []
     for _ in range(count):
         where, outcome = flips.one()

@@ -34,11 +34,11 @@ def _trips(_: int, seed: int, data: Path | None) -> dict[str, Any]:
 
 def campaigns() -> Iterator[Campaign]:
     """All of them, the quick ones first."""
-    yield Campaign("bit_flips", "every bit of the kernel's memory", lambda *_: flip_all())
-    yield Campaign("dead_man", "a starved scheduled tick", lambda *_: dead_man())
+    yield Campaign("bit_flips", "every bit of the kernel's memory", lambda _count, _seed, _data: flip_all())
+    yield Campaign("dead_man", "a starved scheduled tick", lambda _count, _seed, _data: dead_man())
     yield Campaign(
         "board_bit_flips",
         "random bits of the emulated board's memory",
-        lambda count, seed, _: flip_some(max(1, count // _BOARD_FLIPS_PER_COUNT), seed),
+        lambda count, seed, _data: flip_some(max(1, count // _BOARD_FLIPS_PER_COUNT), seed),
     )
     yield Campaign("trips", "false and missed trips on measured drives", _trips)

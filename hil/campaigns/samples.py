@@ -63,7 +63,7 @@ class Drive:
 
     def truth(self, begin_s: int, seconds: int) -> Truth:
         """A piece of it, gaps interpolated."""
-        t = self.time_s[0] + begin_s + np.arange(seconds * RATE_HZ) / RATE_HZ
+        t: Floats = float(self.time_s[0]) + begin_s + np.arange(seconds * RATE_HZ) / RATE_HZ
         return Truth(
             np.interp(t, self.time_s, self.current_a),
             np.interp(t, self.time_s, self.cell_v),
@@ -88,14 +88,14 @@ def read_drive(path: Path, folder: Path) -> Drive | None:
         return None
     table: Any = (pa_parquet.read_table if path.suffix == ".parquet" else pa_csv.read_csv)(path)
     wanted = [*_NEEDED, *(name for name in ("temperature_c", "soc", "bms_soc_pct") if name in names)]
-    data = {
+    read: dict[str, Floats] = {
         name: np.asarray(table[name].cast(pa.float64()).to_numpy(zero_copy_only=False)) for name in wanted
     }
-    sound = np.all([np.isfinite(column) for column in data.values()], axis=0)
-    data = {name: column[sound] for name, column in data.items()}
+    sound = np.all([np.isfinite(column) for column in read.values()], axis=0)
+    data = {name: column[sound] for name, column in read.items()}
     rising = np.flatnonzero(np.diff(data["time_s"], prepend=-np.inf) > 0)
     data = {name: column[rising] for name, column in data.items()}
-    time_s, current_a, voltage_v = (data[name] for name in _NEEDED)
+    time_s, current_a, voltage_v = data["time_s"], data["current_a"], data["voltage_v"]
     if len(time_s) < 100 or float(np.median(np.diff(time_s))) > DRIVE_STEP_S:
         return None
     swing = float(np.abs(current_a).max())

@@ -13,6 +13,7 @@ from cloud import __version__, errors, health
 from cloud.alerts import api as alerts
 from cloud.auth import api as auth
 from cloud.auth.service import ensure_operator
+from cloud.blackbox import api as blackbox
 from cloud.broker import service as broker
 from cloud.db import Database
 from cloud.ingest.worker import Worker
@@ -79,7 +80,7 @@ def create_app(settings: Settings, page: Path = PAGE) -> FastAPI:
     errors.install(app)
     # the one place where routes get their lock: everything below /api, and the schema
     api = APIRouter(prefix="/api", dependencies=[Depends(auth.authenticated)])
-    for domain in (packs, telemetry, alerts, live, tables):
+    for domain in (packs, telemetry, alerts, blackbox, live, tables):
         api.include_router(domain.router)
     app.include_router(api)
     app.include_router(health.router)

@@ -76,6 +76,12 @@ CREATE TABLE reference (
 ) WITHOUT ROWID;
 """
     + "".join(_STREAM_TABLE.format(stream=stream) for stream in STREAMS),
+    """
+CREATE TABLE black_box (
+    pack INTEGER NOT NULL REFERENCES packs(id), boot_number INTEGER NOT NULL, incident INTEGER NOT NULL,
+    record BLOB NOT NULL, seen_ms INTEGER NOT NULL, PRIMARY KEY (pack, boot_number, incident, record)
+) WITHOUT ROWID;
+""",
 )
 """Numbered steps: step n takes the file from version n to n + 1. Never edit one that was released."""
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from bms.tables import faults, params, signals
+from bms.tables import faults, limiters, params, signals
 
 from docs import rig
 
@@ -64,10 +64,11 @@ def telemetry() -> str:
         ),
     )
     states = ", ".join(f"{i} {name}" for i, name in enumerate(signals.STATES))
+    phases = ", ".join(f"{i} {name}" for i, name in enumerate(signals.CHARGE_PHASES))
     return (
         f"# Telemetry\n\n{NOTE.format('signals')}\nSchema {signals.SCHEMA}. Payloads are CBOR maps with "
         f"integer keys.\n\n## Message fields\n\n{fields}\n## Signals of a sample\n\n{rows}\n"
-        f"## Contactor states\n\n{states}\n"
+        f"## Contactor states\n\n{states}\n\n## Charge phases\n\n{phases}\n"
     )
 
 
@@ -119,12 +120,45 @@ def hazards() -> str:
     return rig.hazards(table)
 
 
+def derating() -> str:
+    """The page of the limiters and their maps."""
+    names = table(
+        ["id", "limiter", "meaning"], ((row.id, f"`{row.name}`", row.doc) for row in limiters.LIMITERS)
+    )
+    maps = table(
+        ["limits", "limiter", "whole up to", "least at", "least", "inside of"],
+        (
+            (
+                "discharge" if side == limiters.DISCHARGE else "charge",
+                f"`{limiters.LIMITERS[limiter].name}`",
+                f"`{begin}`",
+                f"`{end}`",
+                f"`{floor}`" if floor else "0",
+                f"`{trip}`" if trip else "",
+            )
+            for side, limiter, _, begin, end, floor, trip in limiters.MAPS
+        ),
+    )
+    intro = (
+        "The current that may flow in each direction is the least that any limiter allows; that limiter is "
+        "published with it. A limit falls at once. It rises when it has not fallen for `derate_hold_ms`, by "
+        "`derate_ramp_pct_s` of its base (`charge_max_ma`, `discharge_max_ma`) a second.\n"
+    )
+    between = (
+        "Between the two levels the limit is a straight line. Where a protection stands behind, the firmware "
+        "refuses parameters with which the limit would not be zero before that protection's limit.\n"
+    )
+    head = f"# Derating\n\n{NOTE.format('limiters')}\n{intro}\n"
+    return f"{head}## Limiters\n\n{names}\n## Maps\n\n{between}\n{maps}"
+
+
 PAGES = {
     "parameters.md": parameters,
     "telemetry.md": telemetry,
     "protections.md": protections,
     "reaction.md": reaction,
     "hazards.md": hazards,
+    "derating.md": derating,
 }
 
 

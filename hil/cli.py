@@ -11,6 +11,7 @@ import platformdirs
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from hil.campaigns.power_cut import power_cut
 from hil.full import FullOptions, run_full
 from hil.logs import Log, LogError, choose_log
 from hil.matrix import matrix
@@ -30,6 +31,9 @@ def state_dir() -> Path:
 @click.group()
 def hil() -> None:
     """The rig: put the firmware on trial."""
+
+
+hil.add_command(power_cut)
 
 
 @hil.command("list")

@@ -12,8 +12,10 @@ from pathlib import Path
 
 from boards.tools import boardfile, manifest
 from boards.tools.boardfile import BoardError
+from boards.tools.undoc import without_docs
 
 MAIN = "main.py"
+TABLES = "bms/tables/"
 FIRMWARE = Path(__file__).resolve().parents[2] / "firmware"
 BUDGET = "mpy"
 
@@ -119,6 +121,10 @@ def build_mpy(
 def compile_module(compiler: Path, arch: str, module: manifest.Module, target: Path) -> None:
     """mpy-cross one module into `target`; BoardError naming it and what the compiler says."""
     target.parent.mkdir(parents=True, exist_ok=True)
+    source = module.source
+    if module.target.startswith(TABLES):
+        source = target.with_suffix(".undoc.py")
+        source.write_text(without_docs(module.source.read_text("utf-8")), "utf-8")
     command = [
         compiler,
         f"-march={arch}",
@@ -127,9 +133,11 @@ def compile_module(compiler: Path, arch: str, module: manifest.Module, target: P
         module.target,
         "-o",
         target,
-        module.source,
+        source,
     ]
     done = subprocess.run(command, capture_output=True, text=True)
+    if source != module.source:
+        source.unlink()
     if done.returncode:
         lines = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
         raise BoardError(f"mpy-cross -march={arch} {module.target}: {lines[-1]}")

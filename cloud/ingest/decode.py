@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import cbor2
+from bms.memory import trips
+from bms.memory.kinds import FRAME, TRIP
+from bms.memory.trips import RecordError
 from bms.tables import params, signals
 from bms.tables.signals import FIELDS, SIGNALS, STREAMS, UTC_SOURCES, Signal
 
@@ -14,7 +17,7 @@ from cloud.errors import CloudError
 from cloud.telemetry import columns
 from cloud.telemetry.columns import Cell
 
-LEAVES = ("birth", "state", *STREAMS, "hist")
+LEAVES = ("birth", "state", *STREAMS, "hist", "blackbox")
 MAX_SAMPLES = 1000
 MAX_ARRAY = 1024
 _U32 = 1 << 32
@@ -83,6 +86,14 @@ class Samples:
         return self.first_seq + len(self.samples) - 1
 
 
+@dataclass(frozen=True, slots=True)
+class BlackBox:
+    """Records of a pack's black box, checked and raw, each with the boot and incident that it belongs to."""
+
+    boot_id: int
+    records: tuple[tuple[int, int, bytes], ...]
+
+
 def address(topic: str) -> Address:
     """The parts of a topic. Raises DecodeError for a topic that is not one of ours."""
     parts = topic.split("/")
@@ -93,13 +104,15 @@ def address(topic: str) -> Address:
     return Address(*parts[2:])
 
 
-def decode(leaf: str, payload: bytes) -> Birth | State | Samples:
+def decode(leaf: str, payload: bytes) -> Birth | State | Samples | BlackBox:
     """The message that `payload` of topic leaf `leaf` is. Raises DecodeError."""
     body = _map(payload)
     if leaf == "birth":
         return _birth(body)
     if leaf == "state":
         return State(_integer(body, signals.BOOT_ID, 0, _U64), _integer(body, signals.ONLINE, 0, 2) == 1)
+    if leaf == "blackbox":
+        return _black_box(body)
     if leaf == "hist":
         return _samples(body, STREAMS[_integer(body, signals.STREAM, 0, len(STREAMS))])
     return _samples(body, leaf)
@@ -179,6 +192,27 @@ def _is_integers(value: object, low: int, end: int) -> bool:
         isinstance(entry, int) and not isinstance(entry, bool) and low <= entry < end
         for entry in cast("list[object]", value)
     )
+
+
+def _black_box(body: dict[Any, Any]) -> BlackBox:
+    entries: object = body.get(signals.RECORDS)
+    if not isinstance(entries, list):
+        raise DecodeError(f"field records is {_show(entries)}, it must be an array of byte strings")
+    boot_id = _integer(body, signals.BOOT_ID, 0, _U64)
+    return BlackBox(boot_id, tuple(_record(entry) for entry in cast("list[object]", entries)))
+
+
+def _record(entry: object) -> tuple[int, int, bytes]:
+    if not isinstance(entry, bytes):
+        raise DecodeError(f"field records holds {_show(entry)}, it must hold byte strings")
+    try:
+        kind, _, payload = trips.parse(entry)
+        if kind not in (TRIP, FRAME):
+            raise DecodeError(f"field records holds a record of kind {kind}, it must be a trip or a frame")
+        row = trips.trip(payload) if kind == TRIP else trips.frame(payload)
+    except RecordError as error:
+        raise DecodeError(f"field records holds {error}") from error
+    return cast(int, row["boot"]), cast(int, row["incident"]), entry
 
 
 _COLUMN_OF = {

@@ -6,7 +6,7 @@ from typing import Any
 from bms.tables import signals
 from bms.tables.signals import STREAMS
 
-from cloud.ingest.decode import Address, Birth, Sample, Samples, State
+from cloud.ingest.decode import Address, Birth, BlackBox, Sample, Samples, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Message:
     arrival_ms: int
     retained: bool
     address: Address | None
-    body: Birth | State | Samples | None
+    body: Birth | State | Samples | BlackBox | None
     reason: str = ""
 
 

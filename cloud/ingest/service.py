@@ -15,7 +15,7 @@ from bms.tables.signals import EVT
 
 from cloud.ingest import clock, store
 from cloud.ingest.clock import Clock
-from cloud.ingest.decode import Address, Birth, DecodeError, Sample, Samples, State
+from cloud.ingest.decode import Address, Birth, BlackBox, DecodeError, Sample, Samples, State
 from cloud.ingest.ranges import Ranges
 from cloud.ingest.schemas import Ack, AckKey, Change, Message, Outcome, boot_text
 
@@ -106,6 +106,8 @@ class Ingest:
             self._birth(db, pack, body, message, outcome)
         elif isinstance(body, State):
             self._state(db, pack, body, message, outcome)
+        elif isinstance(body, BlackBox):
+            store.add_black_box(db, pack.row, body.records, message.arrival_ms)
         else:
             self._samples(db, pack, body, message, outcome)
 

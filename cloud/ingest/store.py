@@ -162,6 +162,17 @@ def add_conflict(
     return cursor.rowcount == 1
 
 
+def add_black_box(
+    db: sqlite3.Connection, pack: int, records: Sequence[tuple[int, int, bytes]], seen_ms: int
+) -> None:
+    """Records of (boot number, incident, raw); one that is known already is left as it is."""
+    db.executemany(
+        "INSERT INTO black_box (pack, boot_number, incident, record, seen_ms) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT DO NOTHING",
+        [(pack, *record, seen_ms) for record in records],
+    )
+
+
 def load_ranges(db: sqlite3.Connection, boot: int, stream: str) -> Ranges:
     """What is stored of a stream."""
     query = "SELECT first_seq, last_seq FROM ranges WHERE boot = ? AND stream = ?"

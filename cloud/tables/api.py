@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bms.tables import faults, params, signals
+from bms.tables import faults, limiters, params, signals
 from fastapi import APIRouter
 from pydantic import BaseModel
 
@@ -16,7 +16,9 @@ class Tables(BaseModel):
     signals: list[dict[str, Any]]
     params: list[dict[str, Any]]
     faults: list[dict[str, Any]]
+    limiters: list[dict[str, Any]]
     states: list[str]
+    charge_phases: list[str]
     gates: dict[str, int]
     chemistries: list[str]
     utc_sources: list[str]
@@ -50,7 +52,9 @@ def get_tables() -> Tables:
         signals=[vars(row) for row in signals.SIGNALS],
         params=[_param(row) for row in params.PARAMS],
         faults=[_fault(row) for row in faults.FAULTS],
+        limiters=[vars(row) for row in limiters.LIMITERS],
         states=list(signals.STATES),
+        charge_phases=list(signals.CHARGE_PHASES),
         gates={name[5:].lower(): bit for name, bit in vars(signals).items() if name.startswith("GATE_")},
         chemistries=list(params.CHEMISTRIES),
         utc_sources=list(signals.UTC_SOURCES),

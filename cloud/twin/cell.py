@@ -166,7 +166,7 @@ class CellModel:
             np.interp(self.soc, cell.r_soc, cell.r2_ohm) * np.exp(k2 * warmth) * scale,
         )
 
-    def step(self, current_a: float, dt_s: float, ambient_c: Array | float) -> Array:
+    def step(self, current_a: Array | float, dt_s: float, ambient_c: Array | float) -> Array:
         """Advance by one step at constant current; terminal voltage of each cell at its end, in V."""
         return self.advance(current_a, dt_s, 1, ambient_c)[0]
 

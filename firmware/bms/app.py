@@ -3,6 +3,8 @@
 import gc
 
 from bms import VERSION
+from bms.control import PERIOD_MS
+from bms.control.control import Control
 from bms.estimate.coulomb import CoulombCounter
 from bms.link.reports import Reports
 from bms.memory import boots, identity
@@ -14,8 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from bms.contract import Board
 
-PERIOD_TICKS = 20
-"""Estimators run every 100 ms."""
+PERIOD_TICKS = PERIOD_MS // TICK_MS
+"""Estimators and control run every 100 ms."""
 POLL_TICKS = 4
 """The broker link is looked at every 20 ms."""
 WATCHDOG_MS = 1000
@@ -37,6 +39,7 @@ class App:
         self.kernel = Kernel(board, sample, Command(), self.snapshot, self.estimate, limits, PERIOD_TICKS)
         self.kernel.contactor.wanted = True
         self.estimator = CoulombCounter(who.capacity_mah, who.chemistry)
+        self.control = Control(limits, who.series, who.chemistry)
         self._polled_at = 0
         boot_id = boot << 32 | board.random_u32()
         gc.collect()
@@ -85,6 +88,7 @@ class App:
         if kernel.due:
             kernel.take()
             self.estimator.step(self.snapshot, self.estimate)
+            self.control.step(self.snapshot, self.estimate)
             self.reports.step(self.snapshot, self.estimate)
             kernel.done()
             self.board.watchdog.feed()

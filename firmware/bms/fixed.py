@@ -15,7 +15,7 @@ try:
 except ImportError:  # at a desk
     from bms.desk import address
 
-__all__ = ("address", "interpolate", "inverse", "word", "words_of")
+__all__ = ("address", "get_16s", "get_u16", "interpolate", "inverse", "word", "words_of")
 
 
 def words_of(values: "list[int]") -> bytearray:
@@ -27,6 +27,22 @@ def words_of(values: "list[int]") -> bytearray:
 def word(words: ptr32, i: int) -> int:
     """The word at index i; not for negative ones."""
     return words[i]
+
+
+@micropython.viper
+def get_u16(src: ptr8, at: int) -> int:
+    """Little-endian unsigned 16 bits at byte `at`."""
+    return src[at] | src[at + 1] << 8
+
+
+@micropython.viper
+def get_16s(dst: ptr16, first: int, src: ptr8, at: int, n: int):
+    """dst[first:first+n] = n little-endian 16-bit items from byte `at` of src."""
+    i = 0
+    while i < n:
+        dst[first + i] = src[at] | src[at + 1] << 8
+        at += 2
+        i += 1
 
 
 def interpolate(table: "tuple[int, ...]", x: int, x_step: int) -> int:

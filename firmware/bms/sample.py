@@ -13,7 +13,6 @@ OPEN_WIRE = 2
 
 UNKNOWN_CPCT = 10_000
 """A sigma of 100 %: the state of charge is not known."""
-NO_LIMIT_DA = 0xFFFF
 
 
 # The words of Sample.fast
@@ -61,6 +60,21 @@ class Sample:
     def current_ma(self) -> int:
         """String current, positive charges."""
         return self.fast[CURRENT]
+
+    @property
+    def pack_mv(self) -> int:
+        """Pack voltage before the contactors."""
+        return self.fast[PACK]
+
+    @property
+    def link_mv(self) -> int:
+        """Voltage behind the contactors."""
+        return self.fast[LINK]
+
+    @property
+    def feedback(self) -> int:
+        """Contactors that say they are closed, GATE_* bits."""
+        return self.fast[FEEDBACK]
 
 
 # The bytes of Command.body that the tasks fill, as Estimate.packed brings them.
@@ -140,19 +154,22 @@ class Estimate:
 
     So its effect comes at the same tick however fast the controller is (logical execution time:
     Henzinger, Horowitz, Kirsch, "Giotto", 2003), and a slow task can only be late, never torn. Current limits
-    are in 0.1 A, NO_LIMIT_DA for none; `balance` is a bitmap by cell.
+    are in 0.1 A, with the ids of the limiters in force; `balance` is a bitmap by cell.
     """
 
     def __init__(self) -> None:
         self.soc_cpct = 0
         self.sigma_cpct = UNKNOWN_CPCT
-        self.charge_limit_da = NO_LIMIT_DA
-        self.discharge_limit_da = NO_LIMIT_DA
+        self.charge_limit_da = 0
+        self.discharge_limit_da = 0
         self.charge_limiter = 0
         self.discharge_limiter = 0
         self.pump_pct = 0
         self.kept = 0
         self.next_seq = 0
+        self.charge_phase = 0
+        self.charge_request_mv = 0
+        self.charge_request_ma = 0
         self.balance = bytearray(4)
         self.packed = bytearray(21)
         self.pack()

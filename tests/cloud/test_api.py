@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import httpx
-from bms.tables import faults, params, signals
+from bms.tables import faults, limiters, params, signals
 
 from cloud.app import create_app
 from cloud.settings import Settings
@@ -32,6 +32,7 @@ async def test_tables_are_the_firmware_s(cloud: Cloud) -> None:
     assert [row["id"] for row in tables["params"]] == [row.id for row in params.PARAMS]
     assert [row["name"] for row in tables["faults"]] == [row.name for row in faults.FAULTS]
     assert tables["states"] == list(signals.STATES)
+    assert [row["name"] for row in tables["limiters"]] == [row.name for row in limiters.LIMITERS]
     over_voltage = tables["params"][0]["presets"]["nmc"]
     assert tuple(over_voltage.values()) == params.preset("cell_ov_mv", params.NMC)
 

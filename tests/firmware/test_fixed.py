@@ -3,7 +3,7 @@
 from array import array
 
 import micropython
-from bms.fixed import address, interpolate, inverse, word, words_of
+from bms.fixed import address, get_16s, get_u16, interpolate, inverse, word, words_of
 
 
 @micropython.viper
@@ -26,6 +26,13 @@ def test_words_are_bytes_in_order():
     assert len(memory) == 12
     assert [word(memory, i) for i in range(3)] == [1, 2, 0x12345678]
     assert memory[8] == 0x78
+
+
+def test_little_endian():
+    assert get_u16(b"\x00\x34\x12", 1) == 0x1234
+    words = array("H", [0] * 3)
+    get_16s(words, 1, b"\xff\x01\x02\x03\xff", 1, 2)
+    assert list(words) == [0, 0x0201, 0xFF03]
 
 
 def test_tables_both_ways():

@@ -1,7 +1,7 @@
 """Identity and boot counter over NOR rules, power cuts included."""
 
 from bms.memory import boots, identity
-from bms.memory.layout import BOOT_COUNTER, END, SECTOR
+from bms.memory.layout import BOOT_COUNTER, SECTOR, STATE
 
 WHO: "dict[str, object]" = {
     "tenant": "demo", "site": "yard", "pack": "p1",
@@ -16,10 +16,10 @@ class PowerCut(Exception):
 class Nor:
     """NOR rules in RAM; after `budget` bytes the power goes."""
 
-    size = END
+    size = STATE
 
     def __init__(self) -> None:
-        self.data = bytearray(b"\xff" * END)
+        self.data = bytearray(b"\xff" * STATE)
         self.budget = -1
 
     def _spend(self) -> None:

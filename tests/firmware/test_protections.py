@@ -295,14 +295,3 @@ def test_wishes_do_not_close_a_tripped_pack():
     assert string.kernel.contactor.wish[0] == CLOSE
     string.run(1000)
     assert string.gate.bits == 0
-
-
-def test_every_row_is_tried_somewhere():
-    import test_kernel
-
-    text = ""
-    for module in (__file__, test_kernel.__file__):
-        with open(module) as file:
-            text += file.read()
-    missing = [row.name for row in FAULTS if '"%s"' % row.name not in text and "_lost" not in row.name]
-    assert missing == "parameters_corrupt state_corrupt".split()  # those are in test_guard.py

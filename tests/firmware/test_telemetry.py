@@ -209,6 +209,20 @@ def test_cells_come_every_five_seconds_or_when_one_moves():
     assert not rig.out.cells(14_000, rig.snapshot)  # the store is for time, not for detail
 
 
+def test_cells_tell_which_of_them_are_bled():
+    rig = up()
+    rig.snapshot.cells_known = True
+    bled = bytearray(4)
+    assert rig.out.cells(1000, rig.snapshot, bled)
+    bled[0] = 0b1001
+    bled[3] = 0x80
+    assert rig.out.cells(6000, rig.snapshot, bled)
+    rig.ms = 7000
+    rig.run(100)
+    samples = rig.messages("cells")[0][signals.SAMPLES]
+    assert [entry[KEY["balancing_cells"]] for entry in samples] == [[], [0, 3, 31]]
+
+
 def test_the_largest_pack_fits():
     rig = up(start_ms=2**41)
     big = Snapshot(96, 32)
@@ -217,7 +231,7 @@ def test_the_largest_pack_fits():
         big.cell_mv[i] = 4200
     for i in range(32):
         big.temp_dc[i] = -400
-    assert rig.out.cells(rig.ms, big)
+    assert rig.out.cells(rig.ms, big, bytearray(b"\xff" * 4))
     rig.run(2000)
     assert len(rig.messages("cells")[0][signals.SAMPLES][0][KEY["cell_voltage_v"]]) == 96
 

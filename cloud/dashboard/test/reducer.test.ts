@@ -9,7 +9,9 @@ const TABLES: Tables = {
   signals: [{ key: 1, name: "pack_voltage_v", unit: "V", array: false, doc: "pack voltage" }],
   params: [{ id: 1, name: "cell_ov_mv", unit: "mV", doc: "", presets: { nmc: { default: 4250 } } }],
   faults: [{ id: 3, name: "cell_over_voltage", group: "cells", limit: "cell_ov_mv", severity: "critical", doc: "" }],
+  limiters: [{ id: 0, name: "none", doc: "" }],
   states: ["boot", "open", "precharge", "closed"],
+  charge_phases: ["off"],
   gates: { negative: 1 },
 };
 

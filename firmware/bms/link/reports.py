@@ -5,6 +5,7 @@ from array import array
 
 from bms import VERSION
 from bms.link import telemetry
+from bms.link.samples import ones
 from bms.link.telemetry import MISSING, Telemetry
 from bms.sample import TICK_MS, UNKNOWN_CPCT
 from bms.tables import signals
@@ -57,13 +58,14 @@ class Reports:
         if utc_ms:
             out.set_utc(utc_ms, "rig", now_ms)
         self._fill(snapshot, estimate)
+        self._fill_control(estimate)
         n_faults = self._list_faults(snapshot.faults)
         self._events(now_ms, snapshot, n_faults)
         self._to_go -= 1
         if self._to_go == 0:
             self._to_go = _PERIODS
             out.report(now_ms, self._row, self._faults, n_faults)
-            out.cells(now_ms, snapshot)
+            out.cells(now_ms, snapshot, estimate.balance)
         estimate.kept = min(out.pending, 0xFFFF)
         estimate.next_seq = out.next_seq
 
@@ -91,6 +93,18 @@ class Reports:
         row[_KEY["gates"]] = snapshot.gates
         row[_KEY["overruns"]] = self._kernel.overruns
         row[_KEY["link_errors"]] = self._board.afe.errors()
+
+    def _fill_control(self, estimate: "Estimate") -> None:
+        row = self._row
+        row[_KEY["charge_limit_a"]] = estimate.charge_limit_da
+        row[_KEY["discharge_limit_a"]] = estimate.discharge_limit_da
+        row[_KEY["charge_limiter"]] = estimate.charge_limiter
+        row[_KEY["discharge_limiter"]] = estimate.discharge_limiter
+        row[_KEY["balancing"]] = ones(estimate.balance)
+        row[_KEY["pump"]] = estimate.pump_pct
+        row[_KEY["charge_phase"]] = estimate.charge_phase
+        row[_KEY["charge_request_voltage_v"]] = estimate.charge_request_mv
+        row[_KEY["charge_request_current_a"]] = estimate.charge_request_ma
 
     def _list_faults(self, bitmap: bytearray) -> int:
         n = 0

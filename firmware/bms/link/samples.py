@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 MISSING = -0x40000000
 """In a row: no value, the sample leaves the key out."""
 
-_SAMPLE_BYTES = 416
-"""Room for 96 cells and 32 sensors."""
+_SAMPLE_BYTES = 488
+"""Room for 96 cells, 32 of them being bled, and 32 sensors."""
 
 
 def _key(name: str) -> int:
@@ -31,6 +31,7 @@ _FAULTS = _key("faults")
 DROPPED = _key("dropped")
 _CELL_V = _key("cell_voltage_v")
 _TEMP_C = _key("temperature_c")
+_BLED = _key("balancing_cells")
 _TELE_KEYS = _scalars(signals.TELE)
 _EVT_KEYS = _scalars(signals.EVT)
 
@@ -38,6 +39,16 @@ _EVT_KEYS = _scalars(signals.EVT)
 def row() -> "array[int]":
     """A row for `report` and `event`: one integer a signal, indexed by its key, all MISSING."""
     return array("i", [MISSING] * (1 + max(entry.key for entry in signals.SIGNALS)))
+
+
+def ones(bitmap: bytearray) -> int:
+    """How many bits are set."""
+    n = 0
+    for byte in bitmap:
+        while byte:
+            byte &= byte - 1
+            n += 1
+    return n
 
 
 class Encoder:
@@ -60,20 +71,27 @@ class Encoder:
         self._scalars(device_ms, values, _EVT_KEYS)
         self._array(_FAULTS, faults, n_faults)
 
-    def cells(self, device_ms: int, snapshot: "Snapshot", on_change: bool) -> bool:
-        """A cells sample; False when none is due. An array that is not known is left out."""
+    def cells(
+        self, device_ms: int, snapshot: "Snapshot", on_change: bool, bled: "bytearray | None" = None
+    ) -> bool:
+        """A cells sample; False when none is due. An array that is not known is left out.
+
+        `bled` is the bitmap of the cells being bled, by cell.
+        """
         good_cells = snapshot.cells_known
         good_temps = snapshot.temps_known
         if not (good_cells or good_temps):
             return False
         if not self._elapsed(device_ms) and not (on_change and good_cells and self._moved(snapshot.cell_mv)):
             return False
-        self._begin(device_ms, 1 + good_cells + good_temps)
+        self._begin(device_ms, 1 + good_cells + good_temps + (bled is not None))
         if good_cells:
             self._array(_CELL_V, snapshot.cell_mv, len(snapshot.cell_mv))
             self._remember(snapshot.cell_mv)
         if good_temps:
             self._array(_TEMP_C, snapshot.temp_dc, len(snapshot.temp_dc))
+        if bled is not None:
+            self._bits(_BLED, bled)
         self._cells_at = device_ms
         return True
 
@@ -117,3 +135,11 @@ class Encoder:
         encoder.array(n)
         for i in range(n):
             encoder.integer(values[i])
+
+    def _bits(self, key: int, bitmap: bytearray) -> None:
+        encoder = self.encoder
+        encoder.integer(key)
+        encoder.array(ones(bitmap))
+        for i in range(8 * len(bitmap)):
+            if bitmap[i >> 3] & 1 << (i & 7):
+                encoder.integer(i)

@@ -163,9 +163,9 @@ class Telemetry:
         self._sample.event(device_ms, values, faults, n_faults)
         return self._keep(_EVT, device_ms)
 
-    def cells(self, device_ms: int, snapshot: "Snapshot") -> bool:
-        """Keep a cells sample when one is due; call it once a report."""
-        if not self._sample.cells(device_ms, snapshot, self.mqtt.connected):
+    def cells(self, device_ms: int, snapshot: "Snapshot", bled: "bytearray | None" = None) -> bool:
+        """Keep a cells sample when one is due; call it once a report. `bled`: bitmap of cells being bled."""
+        if not self._sample.cells(device_ms, snapshot, self.mqtt.connected, bled):
             return False
         self._keep(_CELLS, device_ms)
         return True

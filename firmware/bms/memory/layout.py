@@ -6,4 +6,10 @@ PAGE = 256
 IDENTITY = 0x0000
 BOOT_COUNTER = 0x1000
 """Two sectors, used in turn."""
-END = 0x3000
+STATE = 0x3000
+"""Ring of the state journal: latched faults, state of charge, counters, boots."""
+STATE_SECTORS = 8
+BLACKBOX = 0xB000
+"""Ring of the trips' journal; apart, so that a day of SoC records cannot push a trip out."""
+BLACKBOX_SECTORS = 16
+END = 0x1B000

@@ -192,7 +192,7 @@ def _conditions(
     state[_IN_STATE_MS] = ms
     strongest = monitor[_STRONGEST]
     bits = CLEAR
-    if strongest == 3:
+    if strongest > 2:
         bits = NOW
     elif strongest == 2:
         bits = SOFT

@@ -59,6 +59,9 @@ _BETWEEN = const(1)  # of four ticks: not that which starts a period, nor that o
 _IN_OPENING = const(4)  # signals.OPENING
 _PARAMETERS_CORRUPT = const(29)  # rows of the fault table
 _STATE_CORRUPT = const(30)
+_CORRUPT_BYTE = const(3)
+_CORRUPT_BITS = const(0x60)  # their bits in the bitmap of latched rows
+_NO_GATES = const(0xFF00)
 _PLAIN = (
     "current_ma", "pack_mv", "cell_max_mv", "cell_min_mv", "temp_max_dc", "temp_min_dc", "isolation_kohm",
 )  # fmt: skip
@@ -190,7 +193,7 @@ class Kernel:
                 _command,
                 address(self._bits),
             ),
-            (self.guard.memory, self.guard.kept, self.guard.whole, self._recover),
+            (self.guard.memory, self.guard.kept, self.guard.whole, self._recover, self.monitor.latched),
         )
 
         @micropython.native
@@ -199,7 +202,7 @@ class Kernel:
             elapsed, read, gate_set, write, sample, command, words = outside
             advance, words_at, fast_at, seq_at, body_at = times
             monitor, contactor, period, hand_over, between, put_command, bits_at = inside
-            memory, kept, all_of_it, recover = guard
+            memory, kept, all_of_it, recover, latched = guard
             elapsed_ms = elapsed()
             if memory != kept:
                 recover()
@@ -209,6 +212,8 @@ class Kernel:
             if left & 3 == _BETWEEN:
                 between()
             do = contactor(elapsed_ms)
+            if latched[_CORRUPT_BYTE] & _CORRUPT_BITS:
+                do &= _NO_GATES  # not by way of a table that may be what is corrupt
             if left == 0:
                 hand_over(do)
             put_command(body_at, bits_at, do)

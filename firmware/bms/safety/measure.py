@@ -61,7 +61,8 @@ _DROP_PCT = const(6)
 _RING_AT = const(7)
 _PRIMED = const(8)
 _STILL_NEXT_MV = const(9)  # pack voltage up to 50 ms ago
-_PAST = const(10)
+_FAST_LOST_MS = const(10)
+_PAST = const(11)
 
 
 @micropython.viper
@@ -119,10 +120,11 @@ def _cells(cells_at: int, n: int, values_at: int, past_at: int, before_at: int):
     values[CELL_MAX_MV] = high + BIAS
     values[CELL_MIN_MV] = low + BIAS
     values[SPREAD_MV] = high - low + BIAS
-    error = values[PACK_MV] - BIAS - total
-    if error < 0:
-        error = 0 - error
-    values[SUM_ERROR_MV] = error + BIAS
+    if values[AGE_MS] <= past[_FAST_LOST_MS]:  # an old pack voltage says nothing of these cells
+        error = values[PACK_MV] - BIAS - total
+        if error < 0:
+            error = 0 - error
+        values[SUM_ERROR_MV] = error + BIAS
     current = values[CURRENT_MA]
     step = current - past[_FROZEN_MA]
     if step < 0:
@@ -187,6 +189,7 @@ class Measure:
         past[_STEP_MA] = limits["frozen_step_ma"]
         past[_HOT_DC] = limits["over_temp_dc"] + BIAS
         past[_DROP_PCT] = limits["runaway_drop_pct"]
+        past[_FAST_LOST_MS] = limits["fast_lost_ms"] + BIAS
         self._before = array("H", [0] * sample.n_cells)
         self._ring = array("H", [0] * ((sample.n_temps + 1) * WINDOW))
 

@@ -32,8 +32,6 @@ _AGE_MS = const(13)
 _OPEN_WIRES = const(16)
 _TICK_MS = const(24)
 _AGE_ZERO = const((1 << 29) - 2000)  # BIAS - WAKE_MS
-_CHARGING_LEVEL = const((1 << 29) + 1000)
-"""A current above 1 A counts as charging: well above a shunt's offset."""
 
 # Fresh samples of FAST, CELLS, TEMPS without any trip before the pack counts as proven safe.
 _PROVEN_FAST = const(10)
@@ -53,16 +51,15 @@ _DERATE = const(1)  # faults.DERATE plus 1
 
 # A row of the table, in words
 _SIGNAL = const(0)
-_FLAGS = const(1)
+_ABOVE = const(1)  # 1: beyond is above the limit
 _LIMIT = const(2)
 _CLEAR = const(3)
 _FRESH = const(4)
 _ID = const(5)
 _ACTION = const(6)
-_ROW = const(7)  # words a row
-_ROW_BYTES = const(28)
-_ABOVE = const(1)
-_CHARGING = const(2)
+_FROM_MA = const(7)  # a sample can offend with more current than this
+_ROW = const(8)  # words a row
+_ROW_BYTES = const(32)
 
 
 @micropython.viper
@@ -113,19 +110,18 @@ def _flips(rows_at: int, n: int, last: int, values_at: int, counts_at: int, bits
     while n < last:
         row = ptr32(rows_at + n * _ROW_BYTES)
         value = values[row[_SIGNAL] & 31]  # masked: a flipped bit must not send us out of the table
-        flags = row[_FLAGS]
         id = row[_ID] & 63
         active = (bits[id >> 3] >> (id & 7)) & 1
         level = row[_CLEAR] if active else row[_LIMIT]
         beyond = 0
-        if flags & _ABOVE:
+        if row[_ABOVE]:
             if value > level:
                 beyond = 1
         elif value < level:
             beyond = 1
         if beyond == active:
             counts[n] = 0
-        elif flags & _CHARGING == 0 or active or values[0] > _CHARGING_LEVEL:
+        elif active or values[0] > row[_FROM_MA]:
             counts[n] += 1
             if counts[n] >= row[_FRESH]:
                 counts[n] = 0
@@ -225,12 +221,13 @@ class Monitor:
         n_cells = self._sample.n_cells
         return (
             AGE_MS + row.group if row.signal == "age_ms" else SIGNALS.index(row.signal),
-            (_ABOVE if row.compare == ABOVE else 0) | (_CHARGING if row.when == CHARGING else 0),
+            1 if row.compare == ABOVE else 0,
             row.level(row.limit, limits, n_cells) + BIAS,
             row.level(row.clear, limits, n_cells) + BIAS,
             row.fresh,
             row.id,
             row.action,
+            limits["rest_current_ma"] + BIAS if row.when == CHARGING else 0,
         )
 
     def step(self, watch: "Callable[[int], None]") -> "Callable[[int], None]":

@@ -7,6 +7,7 @@ which way a safety-class value is tightened: -1 lower is safer, +1 higher is saf
 
 import hashlib
 import struct
+from array import array
 
 SAFETY = "safety"
 TUNING = "tuning"
@@ -165,6 +166,48 @@ PARAMS = (
         0,
         "pause of the precharge resistor after a failed try",
     ),
+    Param(60, "charge_max_ma", "mA", 50, 450_000, SAFETY, -1, "base limit of the charge current"),
+    Param(61, "discharge_max_ma", "mA", -450_000, -50, SAFETY, 1, "base limit of the discharge current"),
+    Param(62, "cell_high_mv", "mV", 2500, 4400, SAFETY, -1, "charge derates from this highest cell on"),
+    Param(63, "cell_high_end_mv", "mV", 2500, 4400, SAFETY, -1, "highest cell at which charge is zero"),
+    Param(64, "cell_low_mv", "mV", 1500, 3800, SAFETY, 1, "discharge derates from this lowest cell on"),
+    Param(65, "cell_low_end_mv", "mV", 1500, 3700, SAFETY, 1, "lowest cell at which discharge is zero"),
+    Param(66, "charge_cold_dc", "0.1 degC", -200, 300, SAFETY, 1, "charge derates below"),
+    Param(67, "charge_cold_end_dc", "0.1 degC", -200, 250, SAFETY, 1, "charge is zero from here down"),
+    Param(68, "charge_hot_dc", "0.1 degC", 200, 700, SAFETY, -1, "charge derates above, at less voltage"),
+    Param(69, "charge_hot_end_dc", "0.1 degC", 200, 750, SAFETY, -1, "charge is zero from here up"),
+    Param(70, "discharge_cold_dc", "0.1 degC", -350, 200, SAFETY, 1, "discharge derates below"),
+    Param(71, "discharge_cold_end_dc", "0.1 degC", -390, 150, SAFETY, 1, "discharge is zero from here down"),
+    Param(72, "discharge_hot_dc", "0.1 degC", 200, 750, SAFETY, -1, "discharge derates above"),
+    Param(73, "discharge_hot_end_dc", "0.1 degC", 200, 790, SAFETY, -1, "discharge is zero from here up"),
+    Param(74, "soc_high_cpct", "0.01 %", 1000, 9999, TUNING, 0, "charge derates above this upper SoC bound"),
+    Param(75, "soc_high_end_cpct", "0.01 %", 2000, 10_000, TUNING, 0, "upper SoC bound of the charge floor"),
+    Param(76, "soc_high_floor_pct", "%", 0, 100, TUNING, 0, "charge limit left at soc_high_end_cpct"),
+    Param(77, "soc_low_cpct", "0.01 %", 1, 9000, TUNING, 0, "discharge derates below this lower SoC bound"),
+    Param(78, "soc_low_end_cpct", "0.01 %", 0, 8000, TUNING, 0, "lower SoC bound at which discharge is zero"),
+    Param(79, "spread_mv", "mV", 20, 1000, TUNING, 0, "both derate above this spread of the cells"),
+    Param(80, "spread_end_mv", "mV", 50, 1500, TUNING, 0, "spread of the cells at which both are zero"),
+    Param(81, "fault_derate_pct", "%", 0, 100, SAFETY, -1, "limits while a protection asks for derating"),
+    Param(82, "soc_sigmas", "1", 0, 3, TUNING, 0, "SoC bounds lie so many sigmas from the estimate"),
+    Param(83, "derate_hold_ms", "ms", 0, 60_000, TUNING, 0, "a limit rises so long after its last fall"),
+    Param(84, "derate_ramp_pct_s", "%/s", 1, 100, TUNING, 0, "and then so much of its base a second"),
+    Param(85, "balance_start_cpct", "0.01 %", 20, 2000, TUNING, 0, "cell above the lowest: bleeding starts"),
+    Param(86, "balance_stop_cpct", "0.01 %", 5, 1500, TUNING, 0, "cell above the lowest: bleeding ends"),
+    Param(87, "balance_min_mv", "mV", 2500, 4300, TUNING, 0, "no cell below is bled"),
+    Param(88, "balance_rest_s", "s", 10, 36_000, TUNING, 0, "rest before voltages tell the balance"),
+    Param(89, "balance_max_cells", "1", 1, 32, TUNING, 0, "cells bled at once"),
+    Param(90, "balance_hot_dc", "0.1 degC", 200, 700, TUNING, 0, "no bleeding from here up"),
+    Param(91, "charge_cv_mv", "mV", 3000, 4400, SAFETY, -1, "charge voltage of the highest cell"),
+    Param(92, "charge_warm_cv_mv", "mV", 2800, 4400, SAFETY, -1, "the same above charge_hot_dc"),
+    Param(93, "charge_cc_pct", "%/h", 1, 500, TUNING, 0, "requested charge current, of the capacity"),
+    Param(94, "charge_taper_pct", "%/h", 1, 50, TUNING, 0, "full at this current, of the capacity"),
+    Param(
+        95, "charge_restart_mv", "mV", 2500, 4350, TUNING, 0, "highest cell below which charging starts anew"
+    ),
+    Param(96, "cooling_on_dc", "0.1 degC", 100, 600, TUNING, 0, "cooling rises from here"),
+    Param(97, "cooling_full_dc", "0.1 degC", 150, 700, TUNING, 0, "cooling is full from here"),
+    Param(98, "cell_r0_uohm", "uOhm", 50, 500_000, PACK, 0, "nominal resistance of a cell, for its heat"),
+    Param(99, "cooling_full_mw", "mW", 50, 200_000, TUNING, 0, "heat of a cell at which cooling is full"),
 )
 
 # default, envelope low, envelope high; in the order of CHEMISTRIES. Limits in current and capacity
@@ -189,8 +232,8 @@ _PRESETS = {
     "precharge_pct": ((95, 80, 99),),
     "precharge_timeout_ms": ((3000, 100, 10_000),),
     "rest_current_ma": ((150, 1, 10_000),),
-    "charge_over_temp_dc": ((450, 200, 600),),
-    "charge_over_temp_clear_dc": ((420, 200, 580),),
+    "charge_over_temp_dc": ((520, 200, 600),),
+    "charge_over_temp_clear_dc": ((480, 200, 580),),
     "charge_under_temp_dc": ((0, -50, 150),),
     "charge_under_temp_clear_dc": ((30, -40, 200),),
     "charge_overload_ma": ((7000, 100, 500_000),),
@@ -228,6 +271,47 @@ _PRESETS = {
     "precharge_slope_mv": ((1000, 10, 50_000),),
     "precharge_tries": ((3, 1, 10),),
     "precharge_cooldown_ms": ((10_000, 1000, 60_000),),
+    "charge_max_ma": ((4000, 50, 450_000), (2900, 50, 450_000), (5000, 50, 450_000)),
+    "discharge_max_ma": ((-20_000, -450_000, -50), (-10_000, -450_000, -50), (-20_000, -450_000, -50)),
+    "cell_high_mv": ((4080, 3400, 4280), (4080, 3400, 4280), (3450, 3200, 3780)),
+    "cell_high_end_mv": ((4230, 3500, 4290), (4230, 3500, 4290), (3630, 3300, 3790)),
+    "cell_low_mv": ((3200, 2600, 3800), (3100, 2500, 3800), (2800, 2000, 3300)),
+    "cell_low_end_mv": ((2800, 2550, 3700), (2600, 2450, 3700), (2150, 1950, 3200)),
+    "charge_cold_dc": ((150, 20, 300),),
+    "charge_cold_end_dc": ((10, 10, 250),),
+    "charge_hot_dc": ((400, 200, 500),),
+    "charge_hot_end_dc": ((500, 210, 550),),
+    "discharge_cold_dc": ((-100, -300, 200),),
+    "discharge_cold_end_dc": ((-250, -340, 150),),
+    "discharge_hot_dc": ((500, 200, 650),),
+    "discharge_hot_end_dc": ((580, 210, 690),),
+    "soc_high_cpct": ((9000, 1000, 9999),),
+    "soc_high_end_cpct": ((10_000, 2000, 10_000),),
+    "soc_high_floor_pct": ((25, 0, 100),),
+    "soc_low_cpct": ((1000, 1, 9000),),
+    "soc_low_end_cpct": ((100, 0, 8000),),
+    "spread_mv": ((200, 20, 1000), (200, 20, 1000), (300, 20, 1000)),
+    "spread_end_mv": ((500, 50, 1500), (500, 50, 1500), (600, 50, 1500)),
+    "fault_derate_pct": ((50, 0, 80),),
+    "soc_sigmas": ((1, 0, 3),),
+    "derate_hold_ms": ((2000, 0, 60_000),),
+    "derate_ramp_pct_s": ((10, 1, 100),),
+    "balance_start_cpct": ((100, 20, 2000),),
+    "balance_stop_cpct": ((40, 5, 1500),),
+    # below this the curve of LFP is too flat: a millivolt stands for a percent and more
+    "balance_min_mv": ((3500, 2500, 4300), (3500, 2500, 4300), (3360, 2500, 3700)),
+    "balance_rest_s": ((600, 10, 36_000),),
+    "balance_max_cells": ((8, 1, 32),),
+    "balance_hot_dc": ((450, 200, 600),),
+    "charge_cv_mv": ((4200, 3400, 4220), (4200, 3400, 4220), (3600, 3300, 3650)),
+    "charge_warm_cv_mv": ((4100, 3400, 4220), (4100, 3400, 4220), (3500, 3300, 3650)),
+    "charge_cc_pct": ((50, 1, 500),),
+    "charge_taper_pct": ((5, 1, 50),),
+    "charge_restart_mv": ((4100, 3300, 4200), (4100, 3300, 4200), (3330, 3000, 3600)),
+    "cooling_on_dc": ((300, 100, 600),),
+    "cooling_full_dc": ((420, 150, 700),),
+    "cell_r0_uohm": ((20_000, 50, 500_000), (25_000, 50, 500_000), (10_000, 50, 500_000)),
+    "cooling_full_mw": ((4000, 50, 200_000),),
 }
 
 
@@ -244,7 +328,9 @@ def preset(name: str, chemistry: int) -> "tuple[int, int, int]":
 
 def defaults(chemistry: int) -> "dict[str, int]":
     """Every parameter's default for a chemistry, by name."""
-    return {row.name: preset(row.name, chemistry)[0] for row in PARAMS}
+    # Through an array: in a frozen tuple a number beyond 13 bits is a long integer, whose every sum allocates.
+    values = array("i", [preset(row.name, chemistry)[0] for row in PARAMS])
+    return {PARAMS[i].name: values[i] for i in range(len(PARAMS))}
 
 
 def fingerprint(values: "dict[str, int]") -> bytes:

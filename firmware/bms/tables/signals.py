@@ -58,6 +58,52 @@ SIGNALS = (
     Signal(22, "value", "raw", 1, False, _E, "value that tripped, in the unit of the limit parameter"),
     Signal(23, "limit", "raw", 1, False, _E, "limit in force, in its own unit"),
     Signal(24, "index", "1", 1, False, _E, "cell or sensor concerned, -1 for the whole pack"),
+    Signal(30, "charge_limit_a", "A", 10, False, _T, "charge current that the pack allows"),
+    Signal(
+        31, "discharge_limit_a", "A", 10, False, _T, "discharge current that the pack allows, not negative"
+    ),
+    Signal(
+        32, "charge_limiter", "enum", 1, False, _T, "limiter in force for charge, id in limiters.LIMITERS"
+    ),
+    Signal(
+        33,
+        "discharge_limiter",
+        "enum",
+        1,
+        False,
+        _T,
+        "limiter in force for discharge, id in limiters.LIMITERS",
+    ),
+    Signal(34, "balancing", "1", 1, False, _T, "cells being bled"),
+    Signal(
+        35,
+        "balancing_cells",
+        "ids",
+        1,
+        True,
+        _C,
+        "cells being bled, counted from 0 at the pack's negative end",
+    ),
+    Signal(36, "pump", "1", 100, False, _T, "drive of the coolant pump or fan, 0..1"),
+    Signal(37, "charge_phase", "enum", 1, False, _T, "phase of charging, index into CHARGE_PHASES"),
+    Signal(
+        38,
+        "charge_request_voltage_v",
+        "V",
+        1000,
+        False,
+        _T,
+        "voltage that the pack asks a charger for, 0 for none",
+    ),
+    Signal(
+        39,
+        "charge_request_current_a",
+        "A",
+        1000,
+        False,
+        _T,
+        "current that the pack asks a charger for, 0 for none",
+    ),
 )
 
 
@@ -89,6 +135,7 @@ UPTO = -16
 GAPS = -17
 CAPACITY = -18
 HEAP_FREE = -19
+RECORDS = -20
 
 FIELDS = (
     Field(BOOT_ID, "boot_id", "u64: boot counter (high 32 bits) and 32 random bits"),
@@ -110,6 +157,9 @@ FIELDS = (
     Field(GAPS, "gaps", "ack: array of [from, to], both inclusive, missing below upto"),
     Field(CAPACITY, "capacity_mah", "usable capacity of the string"),
     Field(HEAP_FREE, "heap_free_bytes", "free heap after start-up"),
+    Field(
+        RECORDS, "records", "blackbox: array of byte strings, records of the black box as they lie in the NVM"
+    ),
 )
 
 UTC_SOURCES = ("rtc", "sntp", "rig")
@@ -124,6 +174,13 @@ TRIPPED = 5
 WELD_TEST = 6
 COOL_DOWN = 7
 STATES = ("boot", "open", "precharge", "closed", "opening", "tripped", "weld_test", "cool_down")
+
+# charging
+CHARGE_OFF = 0
+CHARGE_CC = 1
+CHARGE_CV = 2
+CHARGE_FULL = 3
+CHARGE_PHASES = ("off", "constant_current", "constant_voltage", "full")
 
 GATE_NEGATIVE = 1
 GATE_PRECHARGE = 2

@@ -31,6 +31,10 @@ class Chip:
         self.flash = Flash(flash_bytes)
         self.network_up = False
         self.network_calls: list[tuple[Any, ...]] = []
+        self.i2c: Any = None  # the bus that machine.I2C gives
+        self.spi: Any = None  # the bus that machine.SPI gives
+        self.selects: dict[int | str, Any] = {}  # pins that are chip selects, and their bus
+        self.bus_options: dict[str, Any] = {}
 
     def advance(self, ms: int) -> None:
         """Let time pass, one millisecond after the other."""
@@ -52,24 +56,33 @@ def ticks_diff(later: int, earlier: int) -> int:
 
 
 class Pin:
-    """An output that remembers when it changed."""
+    """An output that remembers when it changed, or an input that tests set by `level`."""
 
+    IN = 1
     OUT = 3
 
     def __init__(self, chip: Chip, name: int | str, mode: int, value: int) -> None:
-        assert mode == self.OUT, f"pin {name} is no output"
         assert name not in chip.pins, f"pin {name} is used twice"
         self._chip = chip
+        self._name = name
+        self._mode = mode
         self.level = value
         self.edges_ms: list[int] = []
         chip.pins[name] = self
 
-    def value(self, level: int) -> None:
-        """Set it."""
+    def value(self, level: int | None = None) -> int | None:
+        """Set an output, read an input."""
+        if level is None:
+            assert self._mode == self.IN, f"pin {self._name} is no input"
+            return self.level
+        assert self._mode == self.OUT, f"pin {self._name} is no output"
         assert level in (0, 1), f"level {level!r}"
+        if self._name in self._chip.selects:
+            self._chip.selects[self._name].set_select(level)
         if level != self.level:
             self.edges_ms.append(self._chip.now_ms)
         self.level = level
+        return None
 
 
 class Uart:
@@ -213,8 +226,8 @@ def _module(name: str, **contents: Any) -> types.ModuleType:
 
 def _machine(chip: Chip) -> types.ModuleType:
     class BoundPin(Pin):
-        def __init__(self, name: int | str, mode: int, value: int = 0) -> None:
-            super().__init__(chip, name, mode, value)
+        def __init__(self, name: int | str, mode: int = Pin.IN, value: int | None = None) -> None:
+            super().__init__(chip, name, mode, mode == Pin.IN if value is None else value)
 
     class BoundTimer(Timer):
         def __init__(self, number: int) -> None:
@@ -231,8 +244,16 @@ def _machine(chip: Chip) -> types.ModuleType:
     def uart(number: int, baudrate: int, **options: Any) -> Uart:
         return Uart(chip, number, baudrate, **options)
 
+    def bus(kind: str) -> Callable[..., Any]:
+        def make(_number: int, *args: int, **options: Any) -> Any:
+            chip.bus_options = {"baudrate": args, **options}
+            return getattr(chip, kind)
+
+        return make
+
     return _module(
         "machine", Pin=BoundPin, Timer=BoundTimer, WDT=Watchdog, UART=uart, freq=lambda _: None,
+        I2C=bus("i2c"), SPI=bus("spi"),
         PWRON_RESET=PWRON, HARD_RESET=HARD, WDT_RESET=WDT, SOFT_RESET=SOFT,
         reset_cause=lambda: chip.reset_cause,
     )  # fmt: skip

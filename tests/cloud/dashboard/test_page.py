@@ -4,7 +4,7 @@ import asyncio
 import re
 import time
 
-from bms.tables import params, signals
+from bms.tables import limiters, params, signals
 from playwright.async_api import Page, expect
 
 from tests.cloud import edge as edges
@@ -176,3 +176,33 @@ async def test_packs_are_chosen_by_keyboard_also_on_a_phone(site: Site, page: Pa
         assert await page.evaluate("document.documentElement.scrollWidth") == 390
         await page.reload()
         await expect(page.get_by_test_id("pack-detail")).to_have_attribute("data-pack", "pack-2")
+
+
+async def test_limits_say_what_holds_them_down(site: Site, page: Page) -> None:
+    async with site.serving(), running(Edge(site.cloud.mqtt_port, utc=True)) as edge:
+        values = {
+            "charge_limit_a": 12,
+            "charge_limiter": limiters.COLD,
+            "discharge_limit_a": 200,
+            "discharge_limiter": limiters.NONE,
+            "balancing": 2,
+            "pump": 35,
+            "charge_phase": signals.CHARGE_CV,
+            "charge_request_voltage_v": 50_100,
+            "charge_request_current_a": 1200,
+        }
+        await sample(edge, **values)
+        await edge.settled()
+        await page.goto(site.signed_in)
+        await expect(page.get_by_test_id("charge-limit")).to_contain_text("1.2\u00a0A")
+        await expect(page.get_by_test_id("charge-limit")).to_contain_text("Cold")
+        await expect(page.get_by_test_id("discharge-limit")).to_contain_text("20.0\u00a0A")
+        await expect(page.get_by_test_id("discharge-limit")).to_contain_text("Not derated")
+        await expect(page.get_by_test_id("charge-request")).to_contain_text("50.10\u00a0V, 1.20\u00a0A")
+        await expect(page.get_by_test_id("charge-request")).to_contain_text("Constant voltage")
+        await expect(page.get_by_test_id("limits")).to_contain_text("2 cells")
+        await expect(page.get_by_test_id("limits")).to_contain_text("35\u00a0%")
+        await sample(edge, **{**values, "charge_limiter": limiters.RAMP, "charge_phase": signals.CHARGE_OFF,
+                              "charge_request_voltage_v": 0, "charge_request_current_a": 0})  # fmt: skip
+        await expect(page.get_by_test_id("charge-limit")).to_contain_text("Ramp")
+        await expect(page.get_by_test_id("charge-request")).to_contain_text("none")

@@ -31,11 +31,21 @@ export interface FaultRow {
   readonly doc: string;
 }
 
+/** What can hold a current limit down; `id` is what the limiter signals carry. */
+export interface LimiterRow {
+  readonly id: number;
+  readonly name: string;
+  readonly doc: string;
+}
+
 export interface Tables {
   readonly signals: readonly SignalRow[];
   readonly params: readonly ParamRow[];
   readonly faults: readonly FaultRow[];
+  readonly limiters: readonly LimiterRow[];
   readonly states: readonly string[];
+  /** Phase of charging by value of the signal `charge_phase`. */
+  readonly charge_phases: readonly string[];
   /** Name of a contactor gate -> its bit in the signal `gates`. */
   readonly gates: Readonly<Record<string, number>>;
 }

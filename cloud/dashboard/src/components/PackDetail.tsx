@@ -7,6 +7,7 @@ import { Badge } from "./Badge";
 import { CellBars } from "./CellBars";
 import { Contactors } from "./Contactors";
 import { Figures } from "./Figures";
+import { Limits } from "./Limits";
 import { SpanChoice } from "./SpanChoice";
 import { SocChart } from "./SocChart";
 import { Temperatures } from "./Temperatures";
@@ -29,6 +30,7 @@ export function PackDetail(): ReactElement {
         <Badge state={lookup.state(pack.latest)} online={pack.online} />
       </header>
       <Figures pack={pack} lookup={lookup} />
+      <Limits sample={pack.latest} lookup={lookup} />
       <CellBars sample={cells} chemistry={pack.chemistry} lookup={lookup} />
       <section className="panel wide past" aria-labelledby="past-title">
         <header>

@@ -1,4 +1,4 @@
-import type { FaultRow, Sample, Tables } from "../api/contract";
+import type { FaultRow, LimiterRow, Sample, Tables } from "../api/contract";
 import { printedUnit, toSi } from "./format";
 
 /** The shared tables with the look-ups that the page needs. */
@@ -23,6 +23,10 @@ export class Lookup {
 
   fault(id: number): FaultRow | undefined {
     return this.#faults.get(id);
+  }
+
+  limiter(id: number | null): LimiterRow | undefined {
+    return this.tables.limiters.find((row) => row.id === id);
   }
 
   /** What an event's index counts: cells or sensors, from 1 as people do; "" for the whole pack. */

@@ -1,0 +1,3 @@
+"""Control above the safety tick: current limits, balancing, charging, cooling; once a period of PERIOD_MS."""
+
+PERIOD_MS = 100

@@ -1,4 +1,4 @@
-"""Write the documentation that the tables hold: parameters, signals, protections.
+"""Write the documentation that the tables and the rig's results hold.
 
 `python -m docs.generate` writes, `--check` only says whether the files are up to date.
 """
@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bms.tables import faults, limiters, params, signals
+
+from docs import rig
 
 HERE = Path(__file__).parent
 NOTE = "Generated from `firmware/bms/tables/{}.py` by `make docs`; change the table, not this page.\n"
@@ -108,6 +110,16 @@ def protections() -> str:
     return "# Protections\n\n" + NOTE.format("faults") + "\n" + intro + "\n" + rows
 
 
+def reaction() -> str:
+    """The page of the rig's results."""
+    return rig.reaction(table)
+
+
+def hazards() -> str:
+    """The page of the hazard analysis."""
+    return rig.hazards(table)
+
+
 def derating() -> str:
     """The page of the limiters and their maps."""
     names = table(
@@ -144,6 +156,8 @@ PAGES = {
     "parameters.md": parameters,
     "telemetry.md": telemetry,
     "protections.md": protections,
+    "reaction.md": reaction,
+    "hazards.md": hazards,
     "derating.md": derating,
 }
 

@@ -128,7 +128,7 @@ class Demo:
         """Wait until all that was sent by now is stored, or _DRAIN_S are over."""
         for pack in self.packs:
             actuate = pack.board.actuate
-            pack.sent = actuate.tele_seq if actuate else pack.sent
+            pack.sent = actuate.next_seq if actuate else pack.sent
         end = time.monotonic() + _DRAIN_S
         while time.monotonic() < end and any(self._counts(pack).lost for pack in self.packs):
             time.sleep(0.5)
@@ -181,7 +181,7 @@ class Demo:
             faults = ", ".join(names_of_bits(now.faults | now.latched))
             soc = f"{now.soc_cpct / 100:.1f} %"
             table.add_row(
-                pack.name, pack.target, state, soc, reference, str(now.unacked), str(now.tele_seq), faults
+                pack.name, pack.target, state, soc, reference, str(now.kept), str(now.next_seq), faults
             )
         return table
 

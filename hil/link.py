@@ -27,9 +27,10 @@ _BYTES = [bytes((value,)) for value in range(256)]
 ACTUATE_DTYPE = np.dtype(
     [
         ("version", "u1"), ("kind", "u1"), ("seq", "<u2"), ("ms", "<u4"),
-        ("tick", "<u4"), ("gates", "u1"), ("state", "u1"), ("pump_pct", "u1"), ("limiter", "u1"),
-        ("soc_cpct", "<u2"), ("sigma_cpct", "<u2"), ("request_da", "<u2"), ("unacked", "<u2"),
-        ("tele_seq", "<u4"), ("faults_low", "<u4"), ("faults_high", "<u4"),
+        ("tick", "<u4"), ("gates", "u1"), ("state", "u1"), ("pump_pct", "u1"), ("requests", "u1"),
+        ("soc_cpct", "<u2"), ("sigma_cpct", "<u2"), ("charge_limit_da", "<u2"), ("discharge_limit_da", "<u2"),
+        ("kept", "<u2"), ("charge_limiter", "u1"), ("discharge_limiter", "u1"),
+        ("next_seq", "<u4"), ("faults_low", "<u4"), ("faults_high", "<u4"),
         ("latched_low", "<u4"), ("latched_high", "<u4"), ("balance", "<u4"),
     ]
 )  # fmt: skip
@@ -44,12 +45,15 @@ class Actuate:
     gates: int
     state: int
     pump_pct: int
-    limiter: int
+    requests: int
     soc_cpct: int
     sigma_cpct: int
-    request_da: int
-    unacked: int
-    tele_seq: int
+    charge_limit_da: int
+    discharge_limit_da: int
+    kept: int
+    charge_limiter: int
+    discharge_limiter: int
+    next_seq: int
     faults: int
     latched: int
     balance: int

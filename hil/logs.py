@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from cloud.twin.cell import Array, CellFile, cell_names, load_cell
+from hil.link import TICK_MS
 
 # Loaded so that the type checker takes them as Any: pyarrow carries no types.
 pa: Any = importlib.import_module("pyarrow")
@@ -56,6 +57,39 @@ class Log:
         held_ah = np.concatenate(([0.0], np.cumsum(self.current_a[:-1] * np.diff(self.time_s)))) / 3600
         slope = np.polyfit(self.soc, held_ah, 1)[0]
         return float(slope) if slope > 0 else None
+
+
+class Cursor:
+    """A place in a log, counted in ticks."""
+
+    def __init__(self, log: Log, row: int) -> None:
+        self.log = log
+        self.row = row
+        self._row_ticks = np.diff(
+            np.rint((log.time_s - log.time_s[0]) * 1000 / TICK_MS).astype(np.int64)
+        ).tolist()
+        self._left: int = self._row_ticks[row] if row < len(self._row_ticks) else 0
+
+    @property
+    def finished(self) -> bool:
+        """The log is over; its last row is for the end of the last interval."""
+        return self.row >= len(self._row_ticks)
+
+    def span(self, ticks: int) -> int:
+        """Of `ticks`, how many lie in the present row; all when the log is over."""
+        return ticks if self.finished else max(1, min(ticks, self._left))
+
+    def pass_by(self, ticks: int) -> None:
+        """Move on by `ticks` (at most `span`)."""
+        self._left -= ticks
+        while self._left <= 0 and not self.finished:
+            self.row += 1
+            self._left += self._row_ticks[self.row] if not self.finished else 0
+
+    @property
+    def current_a(self) -> float:
+        """The log's current here; 0 when it is over."""
+        return 0.0 if self.finished else float(self.log.current_a[self.row])
 
 
 def _columns(path: Path) -> list[str]:

@@ -14,7 +14,8 @@ import numpy as np
 from cloud.twin.cell import Array, CellFile
 from cloud.twin.pack import Afe, Contactors, Integers, Link, Pack, Sensors, Spread, Trace, spread_around
 from hil.link import CELLS_EVERY, TEMPS_EVERY, TICK_MS
-from hil.logs import Log
+from hil.load import Load, Pushes
+from hil.logs import Cursor, Log
 
 TICK_S = TICK_MS / 1000
 ISOLATION_KOHM = 10_000
@@ -30,6 +31,7 @@ class PlantConfig:
     start_soc: float | None = None
     rest_s: float = 1800.0
     seed: int = 1
+    ambient_c: float | None = None
     spread: Spread = field(default_factory=Spread)
     sensor_errors: Sensors = field(default_factory=Sensors)
     link: Link = field(default_factory=Link)
@@ -40,7 +42,7 @@ class Readings:
     """Integers of n ticks from `tick` on; `cell_mv`, `temp_dc` have rows for ticks `cells_at`, `temps_at`."""
 
     tick: int
-    feedback: int
+    feedback: Integers
     current_ma: Integers
     pack_mv: Integers
     link_mv: Integers
@@ -48,38 +50,7 @@ class Readings:
     cell_mv: Integers
     temps_at: list[int]
     temp_dc: Integers
-    isolation_kohm: int = ISOLATION_KOHM
-
-
-class Cursor:
-    """A place in a log, counted in ticks."""
-
-    def __init__(self, log: Log, row: int) -> None:
-        self.log = log
-        self.row = row
-        self._row_ticks = np.diff(np.rint((log.time_s - log.time_s[0]) / TICK_S).astype(np.int64)).tolist()
-        self._left: int = self._row_ticks[row] if row < len(self._row_ticks) else 0
-
-    @property
-    def finished(self) -> bool:
-        """The log is over; its last row is for the end of the last interval."""
-        return self.row >= len(self._row_ticks)
-
-    def span(self, ticks: int) -> int:
-        """Of `ticks`, how many lie in the present row; all when the log is over."""
-        return ticks if self.finished else max(1, min(ticks, self._left))
-
-    def pass_by(self, ticks: int) -> None:
-        """Move on by `ticks` (at most `span`)."""
-        self._left -= ticks
-        while self._left <= 0 and not self.finished:
-            self.row += 1
-            self._left += self._row_ticks[self.row] if not self.finished else 0
-
-    @property
-    def current_a(self) -> float:
-        """The log's current here; 0 when it is over."""
-        return 0.0 if self.finished else float(self.log.current_a[self.row])
+    isolation_kohm: Integers
 
 
 class Source(Protocol):
@@ -94,12 +65,21 @@ class Source(Protocol):
         ...
 
     @property
+    def log_a(self) -> float:
+        """The log's current now, scaled to this string."""
+        ...
+
+    @property
     def soc(self) -> float:
         """Reference SoC, 0..1."""
         ...
 
-    def advance(self, ticks: int) -> Trace:
-        """The next ticks, all in one row of the log."""
+    def advance(self, demand_a: float, ticks: int) -> Trace:
+        """The next ticks, all in one row of the log, with that load."""
+        ...
+
+    def leak(self, leaks_a: dict[int, float]) -> None:
+        """Cells that lose so much current inside."""
         ...
 
 
@@ -108,6 +88,7 @@ class ModelSource:
 
     def __init__(self, cell: CellFile, log: Log | None, config: PlantConfig) -> None:
         ambient_c = float(np.median(log.temperature_c)) if log else 25.0
+        ambient_c = ambient_c if config.ambient_c is None else config.ambient_c
         begin = config.start_soc if config.start_soc is not None else 1.0
         top = begin if log is None else max(begin, 1.0 if log.soc is None else min(1.0, float(log.soc[0])))
         self.pack = Pack(
@@ -134,10 +115,18 @@ class ModelSource:
         """Mean SoC of the cells."""
         return self.pack.soc
 
-    def advance(self, ticks: int) -> Trace:
+    @property
+    def log_a(self) -> float:
         """See Source."""
-        demand_a = self.cursor.current_a * self._per_log_a if self.cursor else 0.0
+        return self.cursor.current_a * self._per_log_a if self.cursor else 0.0
+
+    def advance(self, demand_a: float, ticks: int) -> Trace:
+        """See Source."""
         return self.pack.advance(demand_a, TICK_S, ticks)
+
+    def leak(self, leaks_a: dict[int, float]) -> None:
+        """See Source."""
+        self.pack.leak_a[:] = [leaks_a.get(k, 0.0) for k in range(self.pack.series)]
 
 
 def _parallel(cell: CellFile, log: Log | None) -> float:
@@ -175,8 +164,18 @@ class ReplaySource:
         """The log's reference."""
         return float(self._log_soc[self.cursor.row])
 
-    def advance(self, ticks: int) -> Trace:
+    @property
+    def log_a(self) -> float:
         """See Source."""
+        return self.cursor.current_a
+
+    def leak(self, leaks_a: dict[int, float]) -> None:
+        """A recording cannot leak."""
+        if leaks_a:
+            raise ValueError("a replayed log has no cells that could leak: use source: model")
+
+    def advance(self, demand_a: float, ticks: int) -> Trace:
+        """See Source; a recording follows its own current, whatever the demand."""
         row = self.cursor.row
         steps = np.arange(1, ticks + 1)
         if self.contactors.closed():
@@ -190,16 +189,21 @@ class ReplaySource:
         cell_v = voltage_v[:, None] + self._offset_v
         pack_v = cell_v.sum(axis=1)
         link_v, inrush_a = self.contactors.run(pack_v, TICK_S)
+        self.contactors.pass_by(ticks * TICK_S)
         temperature_c: Array = self._log.temperature_c[row] + self._offset_k
         return Trace(current_a + inrush_a, cell_v, pack_v, link_v, temperature_c)
 
 
 class Plant:
-    """Source and sensors: gives the readings of the next ticks and obeys the board's gates."""
+    """Source, load and sensors: gives the readings of the next ticks and obeys the board's gates."""
 
-    def __init__(self, source: Source, config: PlantConfig) -> None:
+    def __init__(
+        self, source: Source, config: PlantConfig, load: Load | None = None, faults: Pushes | None = None
+    ) -> None:
         self.source = source
         self.config = config
+        self.load = load or Load()
+        self.faults = faults
         self._afe = Afe(config.sensor_errors, config.seed)
         self.tick = 0
 
@@ -213,6 +217,11 @@ class Plant:
         self.source.contactors.gates = bits
 
     @property
+    def closed(self) -> bool:
+        """Whether the main path conducts."""
+        return self.source.contactors.closed()
+
+    @property
     def soc(self) -> float:
         """Reference SoC now, 0..1."""
         return self.source.soc
@@ -222,14 +231,41 @@ class Plant:
         """Whether the log has come to its end."""
         return self.source.cursor is not None and self.source.cursor.finished
 
-    def advance(self, ticks: int) -> Readings:
-        """The next ticks, at most `ticks`: a change of the log's row ends them early."""
+    def _alike(self, ticks: int) -> int:
+        # A block ends where the log's row, a contactor's position, the load or a fault changes.
+        contactors = self.source.contactors
+        if self.faults:
+            ticks = self.faults.alike(self.tick, ticks)
+            self.faults.push(contactors, self.tick)
+            self.source.leak(self.faults.leaks_a(self.tick))
+        ticks = contactors.steps_alike(TICK_S, self.load.alike(self.tick, ticks))
         cursor = self.source.cursor
-        driving = cursor is not None and self.source.contactors.closed()
-        n = cursor.span(ticks) if cursor is not None and driving else ticks
-        trace = self.source.advance(n)
-        if cursor is not None and driving:
+        return cursor.span(ticks) if cursor is not None and contactors.closed() else ticks
+
+    def _trace(self, n: int) -> Trace:
+        cursor = self.source.cursor
+        closed = self.closed
+        forced_a = self.faults.load_a(self.tick) if self.faults else None
+        wish_a = self.source.log_a if cursor else self.load.demand_a(self.tick)
+        trace = self.source.advance(self.load.allowed_a(wish_a) if forced_a is None else forced_a, n)
+        if cursor is not None and closed:
             cursor.pass_by(n)
+        if self.faults:
+            trace = self.faults.alter(trace, self.tick, closed)
+            if closed:
+                self.source.contactors.link_v = float(trace.link_v[-1])
+        return trace
+
+    def park(self, seconds: float) -> None:
+        """Time passes unseen: nobody reads the front end."""
+        for _ in range(round(seconds / TICK_S)):
+            self.source.advance(0.0, 1)
+
+    def advance(self, ticks: int) -> Readings:
+        """The next ticks, at most `ticks`: less where something in the pack changes in between."""
+        n = self._alike(ticks)
+        feedback = self.source.contactors.feedback
+        trace = self._trace(n)
         tick = self.tick
         self.tick += n
         cells_at = list(range(tick + -tick % CELLS_EVERY, tick + n, CELLS_EVERY))
@@ -237,17 +273,25 @@ class Plant:
         afe = self._afe
         rows = trace.cell_v[[at - tick for at in cells_at]]
         return Readings(
-            tick, self.gates, afe.current_ma(trace), afe.pack_mv(trace), afe.link_mv(trace),
+            tick, np.full(n, feedback), afe.current_ma(trace), afe.pack_mv(trace), afe.link_mv(trace),
             cells_at, afe.cell_mv(rows), temps_at, afe.temp_dc(trace)[None, :].repeat(len(temps_at), axis=0),
+            np.full(len(temps_at), ISOLATION_KOHM),
         )  # fmt: skip
 
 
-def make_plant(kind: str, cell: CellFile, log: Log | None, config: PlantConfig) -> Plant:
+def make_plant(
+    kind: str,
+    cell: CellFile,
+    log: Log | None,
+    config: PlantConfig,
+    load: Load | None = None,
+    faults: Pushes | None = None,
+) -> Plant:
     """A plant of `kind` model or replay."""
     if kind == "model":
-        return Plant(ModelSource(cell, log, config), config)
+        return Plant(ModelSource(cell, log, config), config, load, faults)
     if kind == "replay":
         if log is None:
             raise ValueError("a replay needs a log")
-        return Plant(ReplaySource(cell, log, config), config)
+        return Plant(ReplaySource(cell, log, config), config, load, faults)
     raise ValueError(f"source is {kind!r}, it must be model or replay")

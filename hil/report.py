@@ -4,39 +4,43 @@ from __future__ import annotations
 
 import html
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-import numpy as np
-from bms.tables import signals
 from rich.console import Console
 from rich.table import Table
 
 from hil.link import TICK_MS
+from hil.plot import trip_svg
 from hil.runner import Outcome
-from hil.scenario import FAULT_ROWS
-from hil.verdict import Trip, signal_of
+from hil.summary import Run, coverage, coverage_rows, reaction_rows, reactions
+from hil.verdict import Trip
 
-_AROUND_TICKS = 60
-_WIDTH, _HEIGHT, _PAD = 640, 220, 46
-_STYLE = """body{font:15px/1.45 system-ui,sans-serif;max-width:60rem;margin:2rem auto}
-table{border-collapse:collapse}td{padding:.2rem .8rem .2rem 0;vertical-align:top}
-.pass{color:#0a7a3d}.fail{color:#b3261e}code{font-size:.85em}svg{max-width:100%;height:auto}h2{margin-top:2rem}"""
+_STYLE = """body{font:15px/1.45 system-ui,sans-serif;max-width:70rem;margin:2rem auto}
+table{border-collapse:collapse}td,th{padding:.2rem .8rem .2rem 0;vertical-align:top;text-align:left}
+.pass{color:#0a7a3d}.fail{color:#b3261e}code{font-size:.85em}svg{max-width:100%;height:auto}h2{margin-top:2rem}
+.wide{overflow-x:auto;font-size:.85em}"""
 
 
-def write_reports(outcomes: list[Outcome], folder: Path) -> Path:
+def write_reports(outcomes: Sequence[Outcome], folder: Path) -> Path:
     """Write junit.xml, report.html, results.json and <scenario>.actuate.bin; returns the page's path."""
     folder.mkdir(parents=True, exist_ok=True)
     for outcome in outcomes:
         (folder / f"{outcome.scenario.name}.actuate.bin").write_bytes(bytes(outcome.record.actuates))
-    (folder / "results.json").write_text(json.dumps([o.as_dict() for o in outcomes], indent=2) + "\n")
+    runs = [Run.of(outcome) for outcome in outcomes]
+    results = {
+        "reactions": [row.as_dict() for row in reactions(runs)],
+        "outcomes": [outcome.as_dict() for outcome in outcomes],
+    }
+    (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     junit(outcomes).write(folder / "junit.xml", encoding="utf-8", xml_declaration=True)
     page = folder / "report.html"
-    page.write_text(_page(outcomes))
+    page.write_text(_page(outcomes, runs))
     return page
 
 
-def junit(outcomes: list[Outcome]) -> ET.ElementTree[ET.Element[str]]:
+def junit(outcomes: Sequence[Outcome]) -> ET.ElementTree[ET.Element[str]]:
     """One test case for every expectation."""
     suites = ET.Element("testsuites")
     for outcome in outcomes:
@@ -59,13 +63,27 @@ def junit(outcomes: list[Outcome]) -> ET.ElementTree[ET.Element[str]]:
     return ET.ElementTree(suites)
 
 
-def _page(outcomes: list[Outcome]) -> str:
+def _page(outcomes: Sequence[Outcome], runs: Sequence[Run]) -> str:
+    failed = [outcome for outcome in outcomes if not outcome.passed]
+    verdict = f"{len(outcomes) - len(failed)} of {len(outcomes)} runs passed"
+    cells = coverage(run for run in runs if run.covers)
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8><title>Cellkeeper rig report</title>",
-        f"<style>{_STYLE}</style><h1>Cellkeeper rig report</h1>",
+        f"<style>{_STYLE}</style><h1>Cellkeeper rig report</h1><p>{_mark(not failed)} {verdict}</p>",
+        "<h2>Reaction times</h2>",
+        "<p>From the first offending frame on the link to open gates in ACTUATE, in ms of device time.</p>",
+        _table(*reaction_rows(reactions(runs))),
     ]
-    parts += [_section(outcome) for outcome in outcomes]
+    if any(run.covers for run in runs):
+        parts += ["<h2>Coverage</h2>", _table(*coverage_rows(cells))]
+    parts += [_section(outcome) for outcome in [*failed, *(o for o in outcomes if o.passed)]]
     return "\n".join([*parts, "</html>\n"])
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ["<tr>" + "".join(f"<th>{html.escape(cell)}" for cell in head)]
+    lines += ["<tr>" + "".join(f"<td>{html.escape(cell)}" for cell in row) for row in rows]
+    return f"<div class=wide><table>{''.join(lines)}</table></div>"
 
 
 def _mark(passed: bool) -> str:
@@ -74,13 +92,15 @@ def _mark(passed: bool) -> str:
 
 def _section(outcome: Outcome) -> str:
     esc = html.escape
+    scenario = outcome.scenario
     simulated = " (simulated)" if outcome.simulated else ""
     rows = "".join(
         f"<tr><td>{_mark(c.passed)}<td>{esc(c.expectation)}<td>{esc(c.detail)}" for c in outcome.checks
     )
+    defect = f" Regression: {esc(scenario.defect)}." if scenario.defect else ""
     parts = [
-        f"<h2>{_mark(outcome.passed)} {esc(outcome.scenario.name)} on {esc(outcome.target)}</h2>",
-        f"<p>{esc(outcome.scenario.title)}. Input: {esc(outcome.log)}{simulated}; "
+        f"<h2>{_mark(outcome.passed)} {esc(scenario.name)} on {esc(outcome.target)}</h2>",
+        f"<p>{esc(scenario.title)}.{defect} Input: {esc(outcome.log)}{simulated}; "
         f"{len(outcome.record.frames())} ticks of {TICK_MS} ms.</p>",
         f"<p class=fail>{esc(outcome.error)}</p>" if outcome.error else f"<table>{rows}</table>",
         *(_trip(outcome, trip) for trip in outcome.trips),
@@ -90,79 +110,32 @@ def _section(outcome: Outcome) -> str:
 
 
 def _trip(outcome: Outcome, trip: Trip) -> str:
-    reaction = "gates did not fall" if trip.reaction_ms is None else f"{trip.reaction_ms} ms"
+    reaction = "no action" if trip.reaction_ms is None else f"{trip.reaction_ms} ms"
+    limit = f"limit {html.escape(trip.limit)} = {trip.limit_value}, " if trip.limit else ""
     caption = (
-        f"<h3>{html.escape(trip.fault)}</h3><p>limit {html.escape(trip.limit)} = {trip.limit_value}, "
-        f"offending frame at tick {trip.offending_tick}, gates open at tick {trip.gates_tick}: {reaction} "
+        f"<h3>{html.escape(trip.fault)}</h3><p>{limit}"
+        f"offending frame at tick {trip.offending_tick}, acted at tick {trip.acted_tick}: {reaction} "
         f"(contract {trip.max_reaction_ms} ms){', latched' if trip.latched else ''}</p>"
     )
-    return caption + _plot(outcome, trip)
+    return caption + trip_svg(outcome.record, trip)
 
 
-def _plot(outcome: Outcome, trip: Trip) -> str:
-    row = FAULT_ROWS[trip.fault]
-    frames = outcome.record.frames()
-    low, high = trip.raised_tick - _AROUND_TICKS, trip.raised_tick + _AROUND_TICKS
-    if row.signal == "age_ms":
-        ticks, values = _ages(outcome, trip, low, high)
-    else:
-        ticks, values = signal_of(outcome.record, row)
-    near = (ticks >= low) & (ticks <= high)
-    ticks, values = ticks[near], values[near]
-    if not len(ticks):
-        return ""
-    floor, top = float(min(values.min(), trip.limit_value)), float(max(values.max(), trip.limit_value))
-    margin = 0.08 * (top - floor or 1.0)
-    floor, top = floor - margin, top + margin
-
-    def x(tick: float) -> float:
-        return _PAD + (tick - low) / (high - low) * (_WIDTH - 2 * _PAD)
-
-    def y(value: float) -> float:
-        return _HEIGHT - _PAD - (value - floor) / (top - floor) * (_HEIGHT - 2 * _PAD)
-
-    path = " ".join(f"{x(t):.1f},{y(v):.1f}" for t, v in zip(ticks.tolist(), values.tolist(), strict=True))
-    shut = frames[(frames["tick"] >= low) & (frames["tick"] <= high)]
-    gates = " ".join(f"{x(int(f['tick'])):.1f},{_HEIGHT - (18 if f['gates'] == 0 else 34)}" for f in shut)
-    limit_y = y(trip.limit_value)
-    return f"""<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width={_WIDTH} role=img aria-label="{trip.fault}">
-<line x1={_PAD} x2={_WIDTH - _PAD} y1={limit_y:.1f} y2={limit_y:.1f} stroke="#b3261e" stroke-dasharray="5 4"/>
-<text x={_PAD} y={limit_y - 4:.1f} font-size=11 fill="#b3261e">{trip.limit} {trip.limit_value}</text>
-<polyline points="{path}" fill=none stroke="#1558b0" stroke-width=1.6 />
-<text x={_PAD} y=14 font-size=11 fill="#1558b0">{row.signal}</text>
-<polyline points="{gates}" fill=none stroke="#333" stroke-width=1.6 />
-<text x=2 y={_HEIGHT - 20} font-size=11>gates</text>
-<text x={_WIDTH - _PAD} y={_HEIGHT - 4} font-size=11 text-anchor=end>{high * TICK_MS} ms</text>
-<text x={_PAD} y={_HEIGHT - 4} font-size=11>{low * TICK_MS} ms</text></svg>"""
-
-
-def _ages(outcome: Outcome, trip: Trip, low: int, high: int) -> tuple[np.ndarray, np.ndarray]:
-    # The age that the board must have seen: it grows a tick at a time since the group's last valid frame.
-    row = FAULT_ROWS[trip.fault]
-    samples = {0: range(len(outcome.record.currents())), 1: outcome.record.cells, 2: outcome.record.temps}[
-        row.group
-    ]
-    missed = set(outcome.record.missed[("fast", "cells", "temps")[row.group]])
-    sent = np.array([t + 1 for t in (s if isinstance(s, int) else s[0] for s in samples) if t not in missed])
-    ticks = np.arange(max(1, low), high + 1)
-    if not len(sent):
-        return ticks, ticks * TICK_MS
-    last = sent[np.maximum(np.searchsorted(sent, ticks, side="right") - 1, 0)]
-    return ticks, (ticks - last) * TICK_MS
-
-
-def print_table(outcomes: list[Outcome], console: Console) -> None:
-    """The verdicts and trips on the terminal."""
+def print_table(outcomes: Sequence[Outcome], console: Console) -> None:
+    """The verdicts on the terminal; of many runs only those that failed."""
     table = Table("", "scenario", "expectation", "outcome", title=f"target {outcomes[0].target}")
+    brief = len(outcomes) > 40
     for outcome in outcomes:
         if outcome.error:
             table.add_row("[red]ERROR[/]", outcome.scenario.name, "", outcome.error)
         for check in outcome.checks:
-            mark = "[green]pass[/]" if check.passed else "[red]FAIL[/]"
-            table.add_row(mark, outcome.scenario.name, check.expectation, check.detail)
-    console.print(table)
-
-
-def state_name(index: int) -> str:
-    """Name of a contactor state."""
-    return signals.STATES[index] if index < len(signals.STATES) else f"state {index}"
+            if not (brief and check.passed):
+                mark = "[green]pass[/]" if check.passed else "[red]FAIL[/]"
+                table.add_row(mark, outcome.scenario.name, check.expectation, check.detail)
+    if table.row_count:
+        console.print(table)
+    head, rows = reaction_rows(reactions(Run.of(outcome) for outcome in outcomes))
+    if rows:
+        times = Table(*head, title="reaction times")
+        for row in rows:
+            times.add_row(*row)
+        console.print(times)

@@ -1,4 +1,4 @@
-"""Runs a scenario on a target in lock-step and judges it."""
+"""Runs a scenario on a target and judges it."""
 
 from __future__ import annotations
 
@@ -7,21 +7,28 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bms.link import frame
 from bms.tables import params
 
 from cloud.twin.cell import load_cell
+from cloud.twin.pack import Spread
+from hil.bad_broker import BadBroker
+from hil.free import run_free
+from hil.inject import PackFaults
 from hil.logs import Log
 from hil.plant import Plant, PlantConfig, make_plant
+from hil.record import Record
+from hil.saboteur import sabotaged_main
 from hil.scenario import Scenario
-from hil.session import Record, Session
+from hil.session import Session
 from hil.targets import BoardSetup, TargetError, make_target
 from hil.targets.base import ROOT
-from hil.verdict import Check, Trip, judge, limits_in_force, soc_errors, trips
+from hil.verdict import Check, Trip, Trips, judge, limits_in_force, soc_errors
 
 DAY_TICKS = 24 * 3600 * 200
 
@@ -109,6 +116,8 @@ class RunOptions:
     firmware: Path = ROOT / "firmware"
     image: Path | None = None
     start_soc: float | None = None
+    clock: Literal["lockstep", "free"] = "lockstep"
+    gdb: Path | None = None
 
 
 def run_scenario(
@@ -122,41 +131,63 @@ def run_scenario(
         return _run(scenario, log, options, progress)
 
 
-def _run(
-    scenario: Scenario, log: Log | None, options: RunOptions, progress: Callable[[int], None] | None
-) -> Outcome:
+def make_session(scenario: Scenario, log: Log | None, options: RunOptions, broker: str = "") -> Session:
+    """The scenario's plant and a board for it, not started."""
     cell = load_cell(scenario.cell)
     chemistry = params.CHEMISTRIES.index(cell.chemistry)
     config = PlantConfig(
-        scenario.series,
-        scenario.sensors,
-        options.start_soc or scenario.start_soc,
-        scenario.rest_s,
-        options.seed,
-    )
-    used = log if scenario.drive else None
-    plant = make_plant(scenario.source, cell, used, config)
+        scenario.series, scenario.sensors, options.start_soc or scenario.start_soc, scenario.rest_s,
+        options.seed, scenario.ambient_c, Spread() if scenario.spread == "typical" else Spread(0, 0, 0, 0),
+    )  # fmt: skip
+    injections = [entry.injection(chemistry, scenario.series, options.seed) for entry in scenario.inject]
+    plant = make_plant(
+        scenario.source, cell, log if scenario.drive else None, config, scenario.load.load(),
+        PackFaults(injections),
+    )  # fmt: skip
+    main = sabotaged_main(scenario.controller) if scenario.controller else ""
     setup = BoardSetup(
-        board_identity(plant, chemistry, scenario.name), firmware=options.firmware, image=options.image
+        board_identity(plant, chemistry, scenario.name), firmware=options.firmware, image=options.image,
+        broker=broker, main=main, gdb=options.gdb,
+    )  # fmt: skip
+    lockstep = options.clock == "lockstep"
+    board = make_target(
+        options.target, setup, lockstep=lockstep, emulator=options.emulator, port=options.port
     )
-    injections = [entry.injection(chemistry) for entry in scenario.inject]
-    record, error = Record(), ""
-    board = make_target(options.target, setup, lockstep=True, emulator=options.emulator, port=options.port)
-    try:
-        board.start()
-        session = Session(board, plant, frame.MODE_LOCKSTEP, injections)
-        record = session.record
-        session.hello()
-        until = (lambda: plant.finished) if scenario.duration_s == "log" else None
-        ticks = DAY_TICKS if scenario.duration_s == "log" else round(scenario.duration_s * 200)
-        session.lockstep(ticks, scenario.quantum_ticks, until=until, progress=progress)
-    except TargetError as failure:
-        error = str(failure)
-    finally:
-        board.stop()
-    found = trips(record, limits_in_force(chemistry)) if record.actuates else []
+    return Session(board, plant, frame.MODE_LOCKSTEP if lockstep else frame.MODE_FREE, injections)
+
+
+def _run(
+    scenario: Scenario, log: Log | None, options: RunOptions, progress: Callable[[int], None] | None
+) -> Outcome:
+    with BadBroker(scenario.broker) if scenario.broker else nullcontext() as broker:
+        session = make_session(scenario, log, options, broker.address if broker else "")
+        record, error = session.record, ""
+        try:
+            session.board.start()
+            session.hello()
+            if options.clock == "free":
+                run_free(session, scenario, progress)
+            else:
+                _lockstep(session, scenario, progress)
+        except TargetError as failure:
+            error = str(failure)
+        finally:
+            session.board.stop()
+    chemistry = params.CHEMISTRIES.index(load_cell(scenario.cell).chemistry)
+    found = Trips(scenario, record, limits_in_force(chemistry)).find() if record.actuates else []
     checks = judge(scenario, record, found) if not error else []
+    used = log if scenario.drive else None
     name = used.name if used else "no drive"
     return Outcome(
         scenario, options.target, record, checks, found, name, bool(used and used.simulated), error
     )
+
+
+def _lockstep(session: Session, scenario: Scenario, progress: Callable[[int], None] | None) -> None:
+    if scenario.duration_s == "log":
+        session.lockstep(
+            DAY_TICKS, scenario.quantum_ticks, until=lambda: session.plant.finished, progress=progress
+        )
+        return
+    for ticks, quantum in scenario.pieces():
+        session.lockstep(ticks, quantum, progress=progress, resets=scenario.resets)

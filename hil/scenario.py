@@ -6,97 +6,162 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from bms.tables import faults, params
+from bms.tables import faults, params, signals
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cloud.twin.cell import cell_names
-from hil.inject import FRAME_FAULTS, Injection
+from hil.inject import KINDS, Injection, targets_of
 from hil.link import TICK_MS
+from hil.load import Load
 
 SCENARIO_DIR = Path(__file__).with_name("scenarios")
 FAULT_ROWS = {row.name: row for row in faults.FAULTS}
+TARGET_NAMES = ("cpython", "unix", "mps2_an500", "serial")
+CONTROLLER_KINDS = ("hang", "fill_heap", "collect", "spin")
 _PARAMS = {row.name for row in params.PARAMS}
 _FORBID = ConfigDict(extra="forbid", frozen=True)
+_LEAD_S = 0.2
+_WITH_VALUE = ("set", "offset", "ramp", "noise", "load", "leak", "link_leak", "slow_link")
+
+Seconds = Annotated[float, Field(ge=0)]
 
 
 class ScenarioError(ValueError):
     """A scenario that cannot be run; the message names the file, the field and what would be right."""
 
 
-class Inject(BaseModel):
-    """One fault at `at_s` (for `for_s`; else to the end).
+def _row(name: str) -> str:
+    if name not in FAULT_ROWS:
+        raise ValueError(f"fault {name!r} is no row of the fault table: {', '.join(FAULT_ROWS)}")
+    return name
 
-    `beyond` names a limit parameter: the value set is that limit moved by `by` to its unsafe side.
+
+class Inject(BaseModel):
+    """One fault at `at_s` (for `for_s`; else to the end). Kinds, targets and values: hil.inject.Injection.
+
+    `beyond` names a limit parameter: the value is that limit moved by `by` to its unsafe side.
     """
 
     model_config = _FORBID
-    at_s: Annotated[float, Field(ge=0)]
+    at_s: Seconds
     for_s: Annotated[float, Field(gt=0)] | None = None
-    kind: Literal["set", "offset", "stuck", "drop", "bad_crc", "bad_length", "stale", "bad_quality"]
-    target: Literal["current_ma", "pack_mv", "link_mv", "cell_mv", "temp_dc", "fast", "cells", "temps"]
+    kind: str
+    target: str = ""
     index: Annotated[int, Field(ge=0)] | None = None
-    value: int | None = None
+    value: float | None = None
     beyond: str | None = None
-    by: Annotated[int, Field(ge=0)] = 0
+    by: float = 0
+    per_s: float = 0
+    other: Annotated[int, Field(ge=0)] = 0
+    really: bool = False
 
     @model_validator(mode="after")
-    def _value_where_needed(self) -> Inject:
+    def _sound(self) -> Inject:
+        if self.kind not in KINDS:
+            raise ValueError(f"kind {self.kind!r} is none of {', '.join(KINDS)}")
+        known = targets_of(self.kind)
+        if self.target not in known:
+            what = ", ".join(known) if known != ("",) else "nothing"
+            raise ValueError(f"kind {self.kind!r} acts on {what}, not on {self.target!r}")
         given = (self.value is not None) + (self.beyond is not None)
-        if self.kind in ("set", "offset") and given != 1:
+        if self.kind in _WITH_VALUE and given != 1:
             raise ValueError(f"kind {self.kind!r} needs either `value` or `beyond`")
-        if self.kind not in ("set", "offset") and given:
+        if self.kind not in _WITH_VALUE and given:
             raise ValueError(f"kind {self.kind!r} takes neither `value` nor `beyond`")
-        if self.beyond is not None and self.beyond not in {row.limit for row in faults.FAULTS}:
+        if self.beyond is not None and self.beyond not in {row.limit for row in faults.FAULTS if row.limit}:
             raise ValueError(f"beyond {self.beyond!r} is no limit of the fault table")
-        if (self.kind in FRAME_FAULTS) != (self.target in faults.GROUPS):
-            what = "group of frames" if self.kind in FRAME_FAULTS else "signal"
-            raise ValueError(f"kind {self.kind!r} acts on a {what}, not on {self.target!r}")
-        if self.target == "fast" and self.kind != "bad_quality":
-            # a tick in lock-step ends with its FAST frame: without one the board would wait for ever
-            raise ValueError(f"kind {self.kind!r} cannot act on 'fast' in lock-step; use bad_quality")
+        if self.really and self.target != "cell_mv":
+            raise ValueError(f"only cell_mv can `really` be so, not {self.target!r}")
         return self
 
-    def injection(self, chemistry: int) -> Injection:
-        """The injection for a pack of that chemistry."""
+    def injection(self, chemistry: int, series: int = 1, seed: int = 1) -> Injection:
+        """The injection for a pack of that chemistry and size."""
         value = self.value or 0
         if self.beyond is not None:
             row = next(row for row in faults.FAULTS if row.limit == self.beyond)
             sign = 1 if row.compare == faults.ABOVE else -1
             value = params.preset(self.beyond, chemistry)[0] + sign * self.by
-        end = None if self.for_s is None else _ticks(self.at_s + self.for_s)
-        made = Injection(self.kind, self.target, _ticks(self.at_s), index=self.index, value=value)
-        if end is not None:
-            made.to_tick = end
-        return made
+            if row.per_cell and self.target == "pack_mv":
+                value *= series
+        end = {} if self.for_s is None else {"to_tick": ticks_of(self.at_s + self.for_s)}
+        return Injection(
+            self.kind, self.target, ticks_of(self.at_s), index=self.index, value=value, per_s=self.per_s,
+            other=self.other, really=self.really, seed=seed, **end,
+        )  # fmt: skip
+
+
+class Controller(BaseModel):
+    """A fault inside the controller, from `at_s` of its own time on: the main loop hangs (`hang`), fills the
+    heap and goes on trying (`fill_heap`), does nothing but collect garbage (`collect`), or spins in machine
+    code that lets nothing scheduled in (`spin`)."""
+
+    model_config = _FORBID
+    at_s: Seconds
+    kind: Literal["hang", "fill_heap", "collect", "spin"]
+
+
+class LoadSpec(BaseModel):
+    """What hangs on the link: a mean current with a square wave around it; `obedient`: heeds the board."""
+
+    model_config = _FORBID
+    mean_a: float = 0.0
+    swing_a: float = 0.0
+    half_period_ms: Annotated[int, Field(ge=TICK_MS)] = 100
+    obedient: bool = False
+
+    def load(self) -> Load:
+        """For the plant."""
+        return Load(self.mean_a, self.swing_a, self.half_period_ms // TICK_MS, self.obedient)
 
 
 class Expect(BaseModel):
     """What must hold. Exactly one of the fields, with its companions:
 
-    `trip`: that fault comes first, and the gates fall within the row's max_reaction_ms; `no_faults: true`: no
-    fault at all; `state` (from `by_s` to the end); `soc_error_points` (mean absolute, from `by_s` on);
-    `driven_s`: at least so long with closed contactors.
+    `trip`: that fault comes, before all but its `companions`, and its action follows within the row's
+    max_reaction_ms (or `within_ms`) of the first offending sample (or `onset_s`); `trip_any`: one of these
+    does so, the rest may; `no_trip`: these do not come; `no_faults: true`: none comes; `state` or
+    `gates_open: true` from `by_s` to `until_s`; `soc_error_points` (mean absolute, from `by_s` on);
+    `driven_s`: at least so long in state closed; `limit_a` of `direction` is at most that from `by_s` on.
     """
 
     model_config = _FORBID
     trip: str | None = None
     latched: bool | None = None
+    companions: tuple[str, ...] = ()
+    onset_s: Seconds | None = None
+    within_ms: Annotated[int, Field(gt=0)] | None = None
+    trip_any: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    no_trip: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     no_faults: Literal[True] | None = None
-    state: Literal["boot", "open", "precharge", "closed", "opening", "tripped"] | None = None
+    state: str | None = None
+    gates_open: Literal[True] | None = None
     soc_error_points: Annotated[float, Field(gt=0)] | None = None
     driven_s: Annotated[float, Field(gt=0)] | None = None
-    by_s: Annotated[float, Field(ge=0)] = 0.0
+    limit_a: Annotated[float, Field(ge=0)] | None = None
+    direction: Literal["charge", "discharge"] = "charge"
+    by_s: Seconds = 0.0
+    until_s: Seconds | None = None
 
-    @field_validator("trip")
+    @field_validator("trip", "trip_any", "no_trip", "companions")
     @classmethod
-    def _known(cls, name: str | None) -> str | None:
-        if name is not None and name not in FAULT_ROWS:
-            raise ValueError(f"fault {name!r} is no row of the fault table: {', '.join(FAULT_ROWS)}")
+    def _known(cls, names: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        for name in (names,) if isinstance(names, str) else names or ():
+            _row(name)
+        return names
+
+    @field_validator("state")
+    @classmethod
+    def _state(cls, name: str | None) -> str | None:
+        if name is not None and name not in signals.STATES:
+            raise ValueError(f"state {name!r} is none of {', '.join(signals.STATES)}")
         return name
 
     @model_validator(mode="after")
     def _one(self) -> Expect:
-        kinds = ("trip", "no_faults", "state", "soc_error_points", "driven_s")
+        kinds = (
+            "trip", "trip_any", "no_trip", "no_faults", "state", "gates_open", "soc_error_points", "driven_s",
+            "limit_a",
+        )  # fmt: skip
         given = [kind for kind in kinds if getattr(self, kind) is not None]
         if len(given) != 1:
             raise ValueError(f"an expectation is exactly one of {', '.join(kinds)}, not {given or 'none'}")
@@ -106,7 +171,13 @@ class Expect(BaseModel):
 
 
 class Scenario(BaseModel):
-    """A scenario file. `duration_s: log` runs to the end of the log. Times are device time."""
+    """A scenario file. `duration_s: log` runs to the end of the log. Times are device time.
+
+    `covers` is the cell of the coverage matrix: row of the fault table and kind of fault. `defect` says in a
+    regression what the defect was. `broker` is one of hil.bad_broker. `quantum_ticks` ticks pass at once
+    until `fine_s` (0.2 s before the first fault), then one by one. `resets`: the board may reset itself;
+    `slow` ones run in full campaigns only.
+    """
 
     model_config = _FORBID
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
@@ -117,12 +188,23 @@ class Scenario(BaseModel):
     series: Annotated[int, Field(ge=1, le=96)] = 12
     sensors: Annotated[int, Field(ge=1, le=32)] = 4
     start_soc: Annotated[float, Field(gt=0, le=1)] = 0.8
-    rest_s: Annotated[float, Field(ge=0)] = 1800.0
+    rest_s: Seconds = 1800.0
+    ambient_c: float | None = None
+    spread: Literal["typical", "none"] = "typical"
+    broker: Literal["", "black_hole", "flood", "hang_up"] = ""
+    load: LoadSpec = LoadSpec()
     duration_s: Annotated[float, Field(gt=0)] | Literal["log"]
     quantum_ticks: Annotated[int, Field(ge=1, le=20)] = 1
-    inject: list[Inject] = []
-    expect: Annotated[list[Expect], Field(min_length=1)]
+    fine_s: Seconds | None = None
+    inject: tuple[Inject, ...] = ()
+    controller: Controller | None = None
+    resets: bool = False
+    expect: Annotated[tuple[Expect, ...], Field(min_length=1)]
     mutate: dict[str, int] = {}
+    targets: tuple[str, ...] = TARGET_NAMES
+    slow: bool = False
+    covers: tuple[str, str] | None = None
+    defect: str = ""
 
     @field_validator("cell")
     @classmethod
@@ -140,13 +222,34 @@ class Scenario(BaseModel):
         return values
 
     @model_validator(mode="after")
-    def _judged_at_quantum_one(self) -> Scenario:
-        if self.quantum_ticks > 1 and any(e.trip for e in self.expect):
-            raise ValueError("a reaction is judged with quantum_ticks 1 only")
+    def _sound(self) -> Scenario:
+        if self.covers:
+            _row(self.covers[0])
+        if unknown := set(self.targets) - set(TARGET_NAMES):
+            raise ValueError(f"targets: {', '.join(sorted(unknown))} is none of {', '.join(TARGET_NAMES)}")
         return self
 
+    @property
+    def onset_s(self) -> float | None:
+        """When the first fault begins."""
+        starts = [entry.at_s for entry in self.inject] + ([self.controller.at_s] if self.controller else [])
+        return min(starts, default=None)
 
-def _ticks(seconds: float) -> int:
+    def pieces(self) -> list[tuple[int, int]]:
+        """(ticks, quantum) of the run's two pieces. Raises ValueError for a scenario as long as its log."""
+        if self.duration_s == "log":
+            raise ValueError(f"{self.name}: how long the log takes is not known beforehand")
+        total = ticks_of(self.duration_s)
+        onset = self.onset_s
+        fine_s = self.fine_s
+        if fine_s is None and onset is not None:
+            fine_s = max(0.0, onset - _LEAD_S)
+        coarse = total if fine_s is None else min(total, ticks_of(fine_s))
+        return [(coarse, self.quantum_ticks), (total - coarse, 1)]
+
+
+def ticks_of(seconds: float) -> int:
+    """Ticks in so many seconds."""
     return round(seconds * 1000 / TICK_MS)
 
 
@@ -166,15 +269,22 @@ def load_scenario(path: Path) -> Scenario:
 
 
 def scenarios() -> dict[str, Path]:
-    """The scenarios that come with the project, by name."""
+    """The scenario files that come with the project, by name."""
     return {path.stem: path for path in sorted(SCENARIO_DIR.glob("*.yaml"))}
 
 
 def find_scenario(name: str) -> Scenario:
-    """A scenario by name or by path. Raises ScenarioError."""
+    """A scenario by name (of a file or of the matrix) or by path. Raises ScenarioError."""
     known = scenarios()
     if name in known:
         return load_scenario(known[name])
     if name.endswith((".yaml", ".yml")):
         return load_scenario(Path(name))
-    raise ScenarioError(f"scenario {name!r} is none of {', '.join(known)}")
+    from hil.matrix import matrix
+
+    made = matrix()
+    if name in made:
+        return made[name]
+    raise ScenarioError(
+        f"scenario {name!r} is none of {', '.join(known)}, nor of the {len(made)} of the matrix"
+    )

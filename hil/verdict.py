@@ -11,16 +11,19 @@ from bms.tables import faults, params, signals
 from numpy.typing import NDArray
 
 from hil.link import TICK_MS
-from hil.scenario import FAULT_ROWS, Expect, Scenario
-from hil.session import Record
+from hil.record import Record
+from hil.scenario import FAULT_ROWS, Expect, Scenario, ticks_of
+
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Trip:
-    """A row of the fault table that fired: when its cause came, when the board said so, when the gates fell.
+    """A row of the fault table that fired: when its cause came, when the board said so, when it acted.
 
-    Ticks count from 1 (the board's). `reaction_ms` runs from the first offending frame to the end of the tick
-    whose ACTUATE carried open gates: an upper bound. None where something did not happen.
+    Ticks count from 1. `reaction_ms` runs from the first offending frame to the end of the tick whose ACTUATE
+    carried open gates (for a row that only derates: the fault): an upper bound. None where something did not
+    happen.
     """
 
     fault: str
@@ -29,7 +32,7 @@ class Trip:
     value: int | None
     offending_tick: int | None
     raised_tick: int
-    gates_tick: int | None
+    acted_tick: int | None
     reaction_ms: int | None
     max_reaction_ms: int
     latched: bool
@@ -48,51 +51,84 @@ class Check:
         return asdict(self)
 
 
-def signal_of(record: Record, row: faults.Fault) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Ticks (board's) and values of the samples that `row` looks at, as they were sent."""
-    if row.signal == "current_ma":
-        current_ma = record.currents()
-        return np.arange(1, len(current_ma) + 1), current_ma
-    samples = np.array(record.temps if row.group == faults.TEMPS else record.cells, dtype=np.int64).reshape(
-        -1, 3
-    )
-    return samples[:, 0] + 1, samples[:, 2 if row.compare == faults.ABOVE else 1]
+def limits_in_force(chemistry: int) -> dict[str, int]:
+    """The limits that a board with default parameters must hold."""
+    return params.defaults(chemistry)
 
 
-def _offence(record: Record, row: faults.Fault, limit: int, raised: int) -> tuple[int | None, int | None]:
-    """Tick and value of the first of the offending samples in a row that led to the trip at tick `raised`."""
-    if row.signal == "age_ms":
-        missed = np.array(record.missed[faults.GROUPS[row.group]], dtype=np.int64) + 1
-        missed = missed[missed <= raised]
-        return (int(missed[0]), None) if len(missed) else (None, None)
-    ticks, values = signal_of(record, row)
-    ticks, values = ticks[ticks <= raised], values[ticks <= raised]
-    beyond = values > limit if row.compare == faults.ABOVE else values < limit
-    good = np.flatnonzero(~beyond)
-    first = int(good[-1]) + 1 if len(good) else 0
-    return (int(ticks[first]), int(values[first])) if first < len(ticks) else (None, None)
+class Trips:
+    """Finds the faults that rose in a run. `limits` are those that the rig holds to be in force."""
+
+    def __init__(self, scenario: Scenario, record: Record, limits: dict[str, int]) -> None:
+        self.record = record
+        self._limits = limits
+        self._series = scenario.series
+        self._frames = record.frames()
+        self._ticks = record.ticks()
+        self._open = np.flatnonzero(self._frames["gates"] == 0)
+        told = {e.trip: ticks_of(e.onset_s) + 1 for e in scenario.expect if e.trip and e.onset_s is not None}
+        self._onset = told
+        self._begin = None if scenario.onset_s is None else ticks_of(scenario.onset_s) + 1
+
+    def find(self) -> list[Trip]:
+        """Every fault that rose, in order."""
+        found: list[Trip] = []
+        for row in faults.FAULTS:
+            active = bits(self._frames, "faults", row.id)
+            latched = bits(self._frames, "latched", row.id)
+            for k in np.flatnonzero(np.diff(active.astype(np.int8), prepend=0) == 1).tolist():
+                found.append(self._trip(row, k, bool(latched[k:].any())))
+        return sorted(found, key=lambda trip: trip.raised_tick)
+
+    def _trip(self, row: faults.Fault, k: int, latched: bool) -> Trip:
+        raised = int(self._ticks[k])
+        limit = row.level(row.limit, self._limits, self._series)
+        offending, value = self._offence(row, limit, raised)
+        if row.action == faults.DERATE:
+            acted: int | None = raised
+        else:
+            later = np.searchsorted(self._open, k)
+            acted = int(self._ticks[self._open[later]]) if later < len(self._open) else None
+        reaction = None if acted is None or offending is None else (acted - offending + 1) * TICK_MS
+        return Trip(
+            row.name,
+            row.limit,
+            limit,
+            value,
+            offending,
+            raised,
+            acted,
+            reaction,
+            row.max_reaction_ms,
+            latched,
+        )
+
+    def _offence(self, row: faults.Fault, limit: int, raised: int) -> tuple[int | None, int | None]:
+        """Tick and value of the first of the offending samples in a row that led to the trip at `raised`."""
+        if row.name in self._onset:
+            return self._onset[row.name], None
+        missed = np.array(self.record.missed[faults.GROUPS[row.group]] if row.group < faults.SELF else [])
+        if row.signal == "age_ms":
+            since = missed[missed < raised] + 1
+            return (int(since[0]), None) if len(since) else (None, None)
+        sent = self.record.signal(row.signal)
+        if sent is None:
+            return (self._begin, None) if self._begin and self._begin <= raised else (None, None)
+        ticks, values = sent
+        keep = (ticks <= raised) & ~np.isin(ticks - 1, missed)
+        ticks, values = ticks[keep], values[keep]
+        beyond = values > limit if row.compare == faults.ABOVE else values < limit
+        if row.when == faults.CHARGING:
+            beyond &= self.record.fast_rows()[0][ticks - 1] > 0
+        good = np.flatnonzero(~beyond)
+        first = int(good[-1]) + 1 if len(good) else 0
+        return (int(ticks[first]), int(values[first])) if first < len(ticks) else (None, None)
 
 
-def trips(record: Record, limits: dict[str, int]) -> list[Trip]:
-    """Every fault that rose, in order; `limits` are those that the rig holds to be in force."""
-    frames = record.frames()
-    found: list[Trip] = []
-    for row in faults.FAULTS:
-        half, bit = ("low", row.id) if row.id < 32 else ("high", row.id - 32)
-        active = (frames[f"faults_{half}"] >> np.uint32(bit) & 1).astype(np.int8)
-        latched = (frames[f"latched_{half}"] >> np.uint32(bit) & 1).astype(bool)
-        for k in np.flatnonzero(np.diff(active, prepend=0) == 1):
-            raised = int(frames["tick"][k])
-            limit = limits[row.limit]
-            offending, value = _offence(record, row, limit, raised)
-            opened = np.flatnonzero(frames["gates"][k:] == 0)
-            gates = int(frames["tick"][k + opened[0]]) if len(opened) else None
-            reaction = None if gates is None or offending is None else (gates - offending + 1) * TICK_MS
-            found.append(
-                Trip(row.name, row.limit, limit, value, offending, raised, gates, reaction,
-                     row.max_reaction_ms, bool(latched[k:].any()))
-            )  # fmt: skip
-    return sorted(found, key=lambda trip: trip.raised_tick)
+def bits(frames: NDArray[np.void], name: str, row: int) -> Mask:
+    """Bit `row` of the bitmap `faults` or `latched` in each frame."""
+    half, bit = ("low", row) if row < 32 else ("high", row - 32)
+    return (frames[f"{name}_{half}"] >> np.uint32(bit) & 1).astype(bool)
 
 
 def judge(scenario: Scenario, record: Record, found: list[Trip]) -> list[Check]:
@@ -103,46 +139,80 @@ def judge(scenario: Scenario, record: Record, found: list[Trip]) -> list[Check]:
 def _judge(expect: Expect, record: Record, found: list[Trip]) -> Check:
     if expect.trip:
         return _trip(expect, found)
-    if expect.no_faults:
-        names = [trip.fault for trip in found]
-        return Check("no fault", not names, "none" if not names else ", ".join(names))
-    if expect.state:
-        return _state(expect, record)
+    if expect.trip_any:
+        return _trip_any(expect.trip_any, found)
+    if expect.no_trip or expect.no_faults:
+        came = [trip.fault for trip in found if expect.no_faults or trip.fault in (expect.no_trip or ())]
+        text = "no fault" if expect.no_faults else f"not {', '.join(expect.no_trip or ())}"
+        return Check(text, not came, ", ".join(dict.fromkeys(came)) or "none")
     if expect.driven_s:
         closed = int((record.frames()["state"] == signals.CLOSED).sum()) * TICK_MS / 1000
         return Check(f"driven for {expect.driven_s:g} s", closed >= expect.driven_s, f"{closed:.1f} s")
-    return _soc(expect, record)
+    if expect.soc_error_points:
+        return _soc(expect, record)
+    return _throughout(expect, record)
 
 
 def _trip(expect: Expect, found: list[Trip]) -> Check:
     name = expect.trip or ""
-    bound = FAULT_ROWS[name].max_reaction_ms
-    text = f"{name}: gates open within {bound} ms"
+    row = FAULT_ROWS[name]
+    bound = expect.within_ms or row.max_reaction_ms
+    text = f"{name}: {'raised' if row.action == faults.DERATE else 'gates open'} within {bound} ms"
     trip = next((trip for trip in found if trip.fault == name), None)
     if trip is None:
-        return Check(text, False, "the fault did not come")
+        others = ", ".join(dict.fromkeys(other.fault for other in found))
+        return Check(text, False, "the fault did not come" + (f", but {others}" if others else ""))
     if trip.reaction_ms is None:
         what = "no sample had offended" if trip.offending_tick is None else "the gates did not fall"
         return Check(text, False, what)
     if expect.latched is not None and trip.latched != expect.latched:
         return Check(text, False, f"latched is {trip.latched}, expected {expect.latched}")
-    others = [other.fault for other in found if other.fault != name and other.raised_tick <= trip.raised_tick]
+    before = [o.fault for o in found if o.raised_tick < trip.raised_tick]
+    others = [fault for fault in before if fault != name and fault not in expect.companions]
     if others:
         return Check(text, False, f"{', '.join(others)} came first")
-    return Check(text, trip.reaction_ms <= bound, f"{trip.reaction_ms} ms")
+    return Check(text, 0 < trip.reaction_ms <= bound, f"{trip.reaction_ms} ms")
 
 
-def _state(expect: Expect, record: Record) -> Check:
+def _trip_any(names: tuple[str, ...], found: list[Trip]) -> Check:
+    text = f"{' or '.join(names)} in time"
+    mine = [trip for trip in found if trip.fault in names]
+    if not mine:
+        others = ", ".join(dict.fromkeys(other.fault for other in found))
+        return Check(text, False, "none came" + (f", but {others}" if others else ""))
+    good = [t for t in mine if t.reaction_ms is not None and t.reaction_ms <= t.max_reaction_ms]
+    return Check(text, bool(good), "; ".join(f"{t.fault} {t.reaction_ms} ms" for t in good or mine))
+
+
+def _throughout(expect: Expect, record: Record) -> Check:
+    """A condition on every ACTUATE in a span of time: state, open gates, a current limit."""
     frames = record.frames()
-    late = frames[frames["tick"] * TICK_MS >= expect.by_s * 1000]
-    wanted = signals.STATES.index(expect.state or "")
-    wrong = late[late["state"] != wanted]
-    text = f"state {expect.state} from {expect.by_s:g} s on"
+    now_s = record.ticks() * TICK_MS / 1000
+    span = now_s >= expect.by_s
+    text = f"from {expect.by_s:g} s on"
+    if expect.until_s is not None:
+        span &= now_s < expect.until_s
+        text = f"{expect.by_s:g} to {expect.until_s:g} s"
+    late, now_s = frames[span], now_s[span]
+    if expect.state:
+        text = f"state {expect.state} {text}"
+        wrong = late["state"] != signals.STATES.index(expect.state)
+        seen: list[str] = [
+            signals.STATES[s] if s < len(signals.STATES) else str(s) for s in late["state"][wrong][:1]
+        ]
+    elif expect.gates_open:
+        text = f"gates open {text}"
+        wrong = late["gates"] != 0
+        seen = [f"gates {gates}" for gates in late["gates"][wrong][:1]]
+    else:
+        text = f"{expect.direction} limit at most {expect.limit_a:g} A {text}"
+        limits = late[f"{expect.direction}_limit_da"]
+        wrong = limits > 10 * (expect.limit_a or 0.0)
+        seen = [f"{limit / 10:g} A" for limit in limits[wrong][:1]]
     if not len(late):
         return Check(text, False, "the run was over before")
-    if len(wrong):
-        seen = signals.STATES[int(wrong["state"][0])]
-        return Check(text, False, f"{seen} at {wrong['tick'][0] * TICK_MS / 1000:g} s")
+    if wrong.any():
+        return Check(text, False, f"{seen[0]} at {now_s[wrong][0]:g} s")
     return Check(text, True, f"{len(late) * TICK_MS / 1000:g} s")
 
 
@@ -150,7 +220,7 @@ def soc_errors(record: Record, by_s: float = 0.0) -> NDArray[np.float64]:
     """Absolute error of the board's SoC in points at each reference, from `by_s` on."""
     frames = record.frames()
     reference = np.array([entry for entry in record.soc if entry[0] * TICK_MS >= by_s * 1000]).reshape(-1, 2)
-    at = np.minimum(np.searchsorted(frames["tick"], reference[:, 0]), len(frames) - 1)
+    at = np.minimum(np.searchsorted(record.ticks(), reference[:, 0]), len(frames) - 1)
     known = frames["sigma_cpct"][at] < UNKNOWN_CPCT
     return np.abs(frames["soc_cpct"][at] / 100.0 - reference[:, 1] * 100.0)[known]
 
@@ -158,8 +228,7 @@ def soc_errors(record: Record, by_s: float = 0.0) -> NDArray[np.float64]:
 def _soc(expect: Expect, record: Record) -> Check:
     bound = expect.soc_error_points or 0.0
     errors = soc_errors(record, expect.by_s)
-    frames = record.frames()
-    late = frames["sigma_cpct"][frames["tick"] * TICK_MS >= expect.by_s * 1000]
+    late = record.frames()["sigma_cpct"][record.ticks() * TICK_MS >= expect.by_s * 1000]
     if (late >= UNKNOWN_CPCT).any():
         return Check(f"SoC known from {expect.by_s:g} s on", False, "the board does not know it")
     text = f"SoC error below {bound:g} points (mean, from {expect.by_s:g} s on)"
@@ -167,8 +236,3 @@ def _soc(expect: Expect, record: Record) -> Check:
         return Check(text, False, "no estimate")
     mean = float(errors.mean())
     return Check(text, mean < bound, f"{mean:.2f} points, at most {errors.max():.2f}")
-
-
-def limits_in_force(chemistry: int) -> dict[str, int]:
-    """The limits that a board with default parameters must hold."""
-    return params.defaults(chemistry)

@@ -171,7 +171,7 @@ class CellModel:
         return self.advance(current_a, dt_s, 1, ambient_c)[0]
 
     def advance(self, current_a: Array | float, dt_s: float, steps: int, ambient_c: Array | float) -> Array:
-        """Advance by `steps` steps of `dt_s` at constant current.
+        """Advance by `steps` steps of `dt_s` at constant current (one for all cells, or one each).
 
         Returns the terminal voltages at the end of each step, shape (steps, cells), in V.
         """

@@ -1,11 +1,13 @@
 """A string of cells with spread, its contactors, precharge and link capacitor, and what sensors see of it.
 
 Gate bits are those of `bms.tables.signals`: NEGATIVE + POSITIVE close the path, NEGATIVE + PRECHARGE charge
-the link capacitor through a resistor, anything else is open: no current flows and the cells relax.
+the link capacitor through a resistor, anything else is open: no current flows and the cells relax. Contactors
+take their time to follow a gate, and can weld or stick.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +20,9 @@ Integers = NDArray[np.int64]
 
 CLOSED = signals.GATE_NEGATIVE | signals.GATE_POSITIVE
 PRECHARGE = signals.GATE_NEGATIVE | signals.GATE_PRECHARGE
+CONTACTORS = (signals.GATE_NEGATIVE, signals.GATE_PRECHARGE, signals.GATE_POSITIVE)
+DELAY_S = 0.015
+"""Of a contactor: from gate to contact, both ways."""
 
 
 @dataclass(frozen=True)
@@ -57,16 +62,57 @@ def spread_around(rng: np.random.Generator, sigma: float, n: int) -> Array:
 
 
 class Contactors:
-    """The path between string and load: turns gates and string voltage into the link's."""
+    """The path between string and load: turns gates and string voltage into the link's.
 
-    def __init__(self, link: Link) -> None:
+    A contactor follows its gate after `delay_s`. Faults are bitmaps of GATE_*: `welded` contacts conduct and
+    `stuck_open` ones do not, whatever their gates say; `feedback_high` and `feedback_low` are mirror contacts
+    that stick. `link_leak_ohm` is a load that lies across the link while it is being charged, `slowness` says
+    how many times too large its capacitor is.
+    """
+
+    def __init__(self, link: Link, delay_s: float = DELAY_S) -> None:
         self.link = link
+        self.delay_s = delay_s
         self.link_v = 0.0
         self.gates = 0
+        self.welded = 0
+        self.stuck_open = 0
+        self.feedback_high = 0
+        self.feedback_low = 0
+        self.link_leak_ohm = math.inf
+        self.slowness = 1.0
+        self._moved = 0
+        self._left_s = dict.fromkeys(CONTACTORS, delay_s)
+
+    @property
+    def position(self) -> int:
+        """Contacts that conduct, GATE_* bits."""
+        return (self._moved | self.welded) & ~self.stuck_open
+
+    @property
+    def feedback(self) -> int:
+        """What the mirror contacts say of `position`."""
+        return (self.position | self.feedback_high) & ~self.feedback_low
 
     def closed(self) -> bool:
         """Whether the main path conducts."""
-        return self.gates & CLOSED == CLOSED
+        return self.position & CLOSED == CLOSED
+
+    def steps_alike(self, dt_s: float, most: int) -> int:
+        """For how many steps, 1..`most`, no contactor moves."""
+        moving = [self._left_s[bit] for bit in CONTACTORS if (self.gates ^ self._moved) & bit]
+        return min(most, max(1, math.ceil(min(moving) / dt_s - 1e-9))) if moving else most
+
+    def pass_by(self, seconds: float) -> None:
+        """Time passes: contactors whose delay is over follow their gates."""
+        for bit in CONTACTORS:
+            if not (self.gates ^ self._moved) & bit:
+                self._left_s[bit] = self.delay_s
+                continue
+            self._left_s[bit] -= seconds
+            if self._left_s[bit] <= 1e-9:
+                self._moved ^= bit
+                self._left_s[bit] = self.delay_s
 
     def run(self, pack_v: Array, dt_s: float) -> tuple[Array, Array]:
         """Link voltage and the current that charging it draws from the string (negative), each shape (n,)."""
@@ -74,13 +120,21 @@ class Contactors:
         if self.closed():
             link_v, inrush_a = pack_v, np.zeros_like(pack_v)
         else:
-            charging = self.gates & PRECHARGE == PRECHARGE
-            goal_v = float(pack_v[-1]) if charging else 0.0
-            ohm = self.link.precharge_ohm if charging else self.link.bleed_ohm
-            link_v = goal_v + (self.link_v - goal_v) * np.exp(t / -(ohm * self.link.capacitance_f))
-            inrush_a = (link_v - goal_v) / ohm if charging else np.zeros_like(pack_v)
+            charging = self.position & PRECHARGE == PRECHARGE
+            goal_v, ohm = 0.0, self.link.bleed_ohm
+            if charging:
+                share = 1.0 if math.isinf(self.link_leak_ohm) else self._divider()
+                goal_v, ohm = float(pack_v[-1]) * share, self.link.precharge_ohm * share
+            link_v = goal_v + (self.link_v - goal_v) * np.exp(
+                t / -(ohm * self.link.capacitance_f * self.slowness)
+            )
+            resistor_v = link_v - float(pack_v[-1])
+            inrush_a = resistor_v / self.link.precharge_ohm if charging else np.zeros_like(pack_v)
         self.link_v = float(link_v[-1])
         return link_v, inrush_a
+
+    def _divider(self) -> float:
+        return self.link_leak_ohm / (self.link_leak_ohm + self.link.precharge_ohm)
 
 
 class Pack:
@@ -116,6 +170,8 @@ class Pack:
         self.sensor_cell = np.linspace(0, series - 1, sensors).round().astype(np.intp)
         self.series = series
         self.ambient_c = ambient_c
+        self.leak_a = np.zeros(series)
+        """Current that each cell loses inside, unseen by the shunt: an internal short."""
 
     @property
     def soc(self) -> float:
@@ -123,22 +179,30 @@ class Pack:
         return float(self.model.soc.mean())
 
     def rest(self, seconds: float) -> None:
-        """Park the pack: no current for `seconds`, whatever the gates say."""
+        """Park the pack: no current from outside for `seconds`, whatever the gates say."""
         self.model.rest(seconds, self.ambient_c + self.ambient_offset_k)
 
     def advance(self, demand_a: float, dt_s: float, steps: int) -> Trace:
-        """`steps` steps of `dt_s`; the load's `demand_a` flows only while the main path is closed."""
-        closed = self.contactors.closed()
-        ambient_c = self.ambient_c + self.ambient_offset_k
-        current_a = np.full(steps, demand_a if closed else 0.0)
-        if self.contactors.gates & PRECHARGE == PRECHARGE and not closed:
+        """`steps` steps of `dt_s`; the load's `demand_a` flows only while the main path is closed.
+
+        The contactors stay as they are: ask them for `steps_alike` first.
+        """
+        contactors = self.contactors
+        closed = contactors.closed()
+        if contactors.position & PRECHARGE == PRECHARGE and not closed:
             present_v = np.full(steps, self.model.terminal_v().sum())
-            link_v, inrush_a = self.contactors.run(present_v, dt_s)
-            cell_v = self.model.advance(float(inrush_a.mean()), dt_s, steps, ambient_c)
-            return self._trace(inrush_a, cell_v, link_v)
-        cell_v = self.model.advance(demand_a if closed else 0.0, dt_s, steps, ambient_c)
-        link_v, _ = self.contactors.run(cell_v.sum(axis=1), dt_s)
+            link_v, current_a = contactors.run(present_v, dt_s)
+            cell_v = self._step(float(current_a.mean()), dt_s, steps)
+        else:
+            current_a = np.full(steps, demand_a if closed else 0.0)
+            cell_v = self._step(demand_a if closed else 0.0, dt_s, steps)
+            link_v, _ = contactors.run(cell_v.sum(axis=1), dt_s)
+        contactors.pass_by(steps * dt_s)
         return self._trace(current_a, cell_v, link_v)
+
+    def _step(self, current_a: float, dt_s: float, steps: int) -> Array:
+        ambient_c = self.ambient_c + self.ambient_offset_k
+        return self.model.advance(current_a - self.leak_a, dt_s, steps, ambient_c)
 
     def _trace(self, current_a: Array, cell_v: Array, link_v: Array) -> Trace:
         temperature_c = self.model.temperature_c[self.sensor_cell]

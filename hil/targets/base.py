@@ -37,8 +37,9 @@ class TargetError(RuntimeError):
 class BoardSetup:
     """What a board is started with.
 
-    `identity` is written into a new NVM file; `broker` is HOST:PORT or empty; `firmware` and `image`
-    replace the project's own (for mutation tests).
+    `identity` is written into a new NVM file; `broker` is HOST:PORT or empty; `firmware`, `image` and `main`
+    (the text of main.py) replace the project's own: for mutation tests, and to sabotage the main loop.
+    `gdb` is the path of a socket at which an emulator offers its debugger.
     """
 
     identity: dict[str, object]
@@ -46,6 +47,8 @@ class BoardSetup:
     nvm: Path | None = None
     firmware: Path = ROOT / "firmware"
     image: Path | None = None
+    main: str = ""
+    gdb: Path | None = None
     extra_env: dict[str, str] = field(default_factory=dict[str, str])
 
 
@@ -70,6 +73,10 @@ class Target(Protocol):
 
     def recv(self, timeout_s: float, at_least: int = 1) -> bytes:
         """What has come, waiting at most so long for `at_least` bytes; or what has come by then."""
+        ...
+
+    def restart(self) -> None:
+        """Cut its power and start it again, with the same non-volatile memory. Raises TargetError."""
         ...
 
     def stop(self) -> None:
@@ -175,6 +182,7 @@ class SocketTarget:
 
     def launch(self, command: list[str], env: dict[str, str], afe: Path) -> None:
         """Listen at `afe`, start the child and wait until it has connected."""
+        afe.unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as server:
             server.bind(str(afe))
             server.listen(1)
@@ -257,6 +265,19 @@ class SocketTarget:
     def console_tail(self) -> str:
         """See Target."""
         return self.child.tail() if self.child else "(not started)"
+
+    def start(self) -> None:
+        """See Target."""
+        raise NotImplementedError
+
+    def restart(self) -> None:
+        """See Target."""
+        if self.child is None or self._sock is None:
+            raise TargetError(f"{self.name}: not started")
+        self.child.kill()
+        self._sock.close()
+        self._cut = b""
+        self.start()
 
     def stop(self) -> None:
         """See Target."""

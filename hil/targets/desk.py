@@ -45,4 +45,8 @@ class DeskTarget(SocketTarget):
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         flags = [] if self.name == "unix" else ["-u"]
-        self.launch([self._interpreter, *flags, str(self.setup.firmware / "main.py")], env, afe)
+        main = self.setup.firmware / "main.py"
+        if self.setup.main:
+            main = self.folder / "main.py"
+            main.write_text(self.setup.main)
+        self.launch([self._interpreter, *flags, str(main)], env, afe)

@@ -24,6 +24,7 @@ class QemuTarget(SocketTarget):
         if lack := missing(self._image):
             raise TargetError(f"mps2_an500: {lack}")
         self._lockstep = lockstep
+        self._deployed = False
         self._window: DmaWindow | None = None
 
     @property
@@ -35,11 +36,13 @@ class QemuTarget(SocketTarget):
         """See Target."""
         afe = self.folder / "afe"
         nvm = self.nvm(emulator.NVM_BYTES)
-        if self.setup.firmware != FIRMWARE:
+        if not self._deployed:
             self._deploy(nvm)
         line = emulator.DMA_LINE if self._lockstep else emulator.NOT_GIVEN
         emulator.poke(nvm, emulator.FACTORY_LINE, line)
         if self._lockstep:
+            if self._window is not None:
+                self._window.close()
             self._window = DmaWindow(nvm)
         host, _, port = self.setup.broker.rpartition(":")
         command = emulator.command(
@@ -52,14 +55,23 @@ class QemuTarget(SocketTarget):
             image=self._image,
             icount=emulator.LOCKSTEP if self._lockstep else (),
         )
+        if self.setup.gdb:
+            self.setup.gdb.unlink(missing_ok=True)
+            command += ["-gdb", f"unix:path={self.setup.gdb},server=on,wait=off"]
         self.launch(command, {}, afe)
 
     def _deploy(self, nvm: Path) -> None:
-        """Put another firmware onto the board's file system, where it wins over the frozen one."""
-        out = self.folder / "firmware"
-        mpy.build_mpy("mps2_an500", out, compiler=emulator.MPY_CROSS, firmware=self.setup.firmware)
+        """Put another firmware or main.py onto the board's file system, where it wins over the frozen one."""
+        self._deployed = True
+        if self.setup.firmware == FIRMWARE and not self.setup.main:
+            return
         with emulator.ReplBoard(self.folder, image=self._image, nvm=nvm) as board:
-            board.put_tree(out / "device" / "lib", "/lib")
+            if self.setup.firmware != FIRMWARE:
+                out = self.folder / "firmware"
+                mpy.build_mpy("mps2_an500", out, compiler=emulator.MPY_CROSS, firmware=self.setup.firmware)
+                board.put_tree(out / "device" / "lib", "/lib")
+            if self.setup.main:
+                board.put("/main.py", self.setup.main.encode())
         emulator.poke(nvm, emulator.FACTORY_START, emulator.NOT_GIVEN)
 
     def send(self, data: bytes) -> None:

@@ -28,10 +28,11 @@ GET_IT = (
     "https://github.com/renode/renode/releases, unpack it and put its folder on PATH"
 )
 NOT_THERE = {
-    "power_cut": "Renode's PSRAM is no file, so nothing lives on over a power cut",
-    "watchdog": "Renode has no model of the CMSDK watchdog",
+    "restart": "Renode's PSRAM is no file, so nothing lives on over a power cut",
+    "resets": "Renode has no model of the CMSDK watchdog",
+    "controller": "the rig puts no other main.py onto the board in Renode",
 }
-"""Kinds of injection that cannot be tried on Renode, and why."""
+"""What a scenario may have that cannot be tried on Renode, and why."""
 
 _START_S = 60.0
 _STOP_S = 3.0
@@ -51,6 +52,7 @@ def missing(image: Path = emulator.IMAGE) -> str:
 def unsupported(scenario: Scenario) -> str:
     """Why the scenario cannot run on Renode; empty when it can."""
     kinds = {str(entry.kind) for entry in scenario.inject}
+    kinds |= {name for name in ("resets", "controller") if getattr(scenario, name)}
     return "; ".join(why for kind, why in NOT_THERE.items() if kind in kinds)
 
 
@@ -161,6 +163,10 @@ class RenodeTarget(SocketTarget):
         except OSError:
             text = ""
         return " | ".join(text.splitlines()[-4:]) or super().console_tail()
+
+    def restart(self) -> None:
+        """See Target."""
+        raise TargetError(f"renode: {NOT_THERE['restart']}; use --emulator qemu")
 
     def stop(self) -> None:
         """See Target."""

@@ -60,6 +60,12 @@ class SerialTarget:
         except serial.SerialException as error:
             raise TargetError(f"serial: {self._port} failed: {error}") from error
 
+    def restart(self) -> None:
+        """Nobody here can cut a real board's power."""
+        raise TargetError(
+            "serial: a scenario with a restart needs a board that the rig can start: not serial"
+        )
+
     def console_tail(self) -> str:
         """See Target."""
         return "(a real board's console is its own port)"

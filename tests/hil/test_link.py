@@ -75,7 +75,7 @@ def test_noise_is_refused_and_bounded() -> None:
 
 
 def test_actuate_is_read_field_by_field() -> None:
-    values = (7, 5, 3, 40, 2, 7933, 250, 123, 23, 19)
+    values = (7, 5, 3, 40, 1, 7933, 250, 123, 456, 23, 4, 5, 19)
     payload = struct.pack(
         frame.ACTUATE_FORMAT, *values, b"\x08" + bytes(6) + b"\x80", b"\x08" + bytes(7), b"\x03\0\0\0"
     )
@@ -84,13 +84,14 @@ def test_actuate_is_read_field_by_field() -> None:
     body = unseal(wire[:-1])
     assert len(body) == ACTUATE_DTYPE.itemsize
     actuate = parse_actuate(body)
-    assert (actuate.tick, actuate.gates, actuate.soc_cpct, actuate.unacked, actuate.tele_seq) == (
+    assert (actuate.tick, actuate.gates, actuate.soc_cpct, actuate.kept, actuate.next_seq) == (
         7,
         5,
         7933,
         23,
         19,
     )
+    assert (actuate.charge_limit_da, actuate.discharge_limit_da, actuate.requests) == (123, 456, 1)
     assert actuate.faults == 1 << 63 | 8
     assert actuate.latched == 8
     assert actuate.balance == 3
@@ -100,7 +101,7 @@ def test_actuate_is_read_field_by_field() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "refused_as"),
-    [("bad_crc", "bad_crc"), ("bad_length", ""), ("drop", ""), ("stale", ""), ("bad_quality", "")],
+    [("bad_crc", "BAD_CRC"), ("bad_length", ""), ("drop", ""), ("stale", ""), ("bad_quality", "")],
 )
 def test_frame_faults_do_what_they_say(kind: str, refused_as: str) -> None:
     faults = FrameFaults([Injection(kind, "cells", 10, 20)])
@@ -113,7 +114,7 @@ def test_frame_faults_do_what_they_say(kind: str, refused_as: str) -> None:
     reader = frame.Reader()
     reader.feed(wire, 0, len(wire))
     if refused_as:
-        assert getattr(reader, refused_as) == 1
+        assert reader.words[getattr(frame, refused_as)] == 1
     if kind == "drop":
         assert wire == b""
     if kind == "stale":

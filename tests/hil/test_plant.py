@@ -8,8 +8,8 @@ import pytest
 from cloud.twin.cell import load_cell
 from cloud.twin.pack import CLOSED, SensorError, Sensors
 from hil.inject import Injection
-from hil.logs import Log
-from hil.plant import Cursor, ModelSource, Plant, PlantConfig, make_plant
+from hil.logs import Cursor, Log
+from hil.plant import ModelSource, Plant, PlantConfig, make_plant
 
 EXACT = Sensors(SensorError(), SensorError(), SensorError(), SensorError())
 

@@ -86,10 +86,12 @@ def test_reports_say_what_happened(drive_log: Log, tmp_path: Path) -> None:
     assert good.sha256 in page
     suites = ET.parse(tmp_path / "junit.xml").getroot()  # noqa: S314  our own file
     assert [suite.get("failures") for suite in suites] == ["0", "2"]
-    rows = json.loads((tmp_path / "results.json").read_text())
+    results = json.loads((tmp_path / "results.json").read_text())
+    rows = results["outcomes"]
     assert rows[0]["passed"]
     assert not rows[1]["passed"]
     assert rows[0]["trips"][0]["reaction_ms"] == 25
+    assert results["reactions"][0]["max_ms"] == 25
 
 
 def setup_of(pack: str = "p", **change: object) -> BoardSetup:

@@ -9,18 +9,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloud.twin.cell import load_cell
-from cloud.twin.pack import CLOSED, PRECHARGE, Afe, Pack, SensorError, Sensors, Spread, Trace
+from cloud.twin.pack import CLOSED, DELAY_S, PRECHARGE, Afe, Pack, SensorError, Sensors, Spread, Trace
 
 
 def make(**options: object) -> Pack:
     return Pack(load_cell("lg_hg2"), 12, 0.6, seed=3, **options)  # type: ignore[arg-type]
 
 
+def command(pack: Pack, gates: int) -> None:
+    """Set the gates and let the contactors follow."""
+    pack.contactors.gates = gates
+    pack.contactors.pass_by(DELAY_S)
+
+
 @given(st.integers(0, 7), st.floats(-15, 5))
 @settings(max_examples=40, deadline=None)
 def test_only_a_closed_path_carries_the_load(gates: int, demand_a: float) -> None:
     pack = make()
-    pack.contactors.gates = gates
+    command(pack, gates)
     before = pack.model.soc.copy()
     trace = pack.advance(demand_a, 0.005, 20)
     if gates & CLOSED == CLOSED:
@@ -35,20 +41,20 @@ def test_only_a_closed_path_carries_the_load(gates: int, demand_a: float) -> Non
 
 def test_precharge_brings_the_link_up_and_an_open_link_discharges() -> None:
     pack = make()
-    pack.contactors.gates = PRECHARGE
+    command(pack, PRECHARGE)
     rising = np.concatenate([pack.advance(-5.0, 0.005, 20).link_v for _ in range(10)])
     assert (np.diff(rising) > 0).all()
     assert rising[-1] > 0.99 * pack.model.terminal_v().sum()
-    pack.contactors.gates = 0
+    command(pack, 0)
     falling = [pack.advance(0.0, 0.005, 20).link_v[-1] for _ in range(300)]
     assert falling[-1] < 1.0 < falling[0]
 
 
 def test_an_opened_string_relaxes() -> None:
     pack = make()
-    pack.contactors.gates = CLOSED
+    command(pack, CLOSED)
     loaded = [pack.advance(-8.0, 0.1, 10).pack_v[-1] for _ in range(100)]
-    pack.contactors.gates = 0
+    command(pack, 0)
     first = pack.advance(-8.0, 0.1, 10)
     later = pack.advance(-8.0, 10.0, 60)
     assert loaded[-1] < first.pack_v[0] < later.pack_v[-1]
@@ -66,6 +72,54 @@ def test_spread_is_seeded_and_keeps_the_mean() -> None:
     assert np.ptp(alike.model.soc) == 0
     with pytest.raises(ValueError, match="0 cells"):
         Pack(load_cell("lg_hg2"), 0, 0.5)
+
+
+def test_a_contactor_follows_its_gate_after_its_delay_and_says_so() -> None:
+    pack = make()
+    contactors = pack.contactors
+    contactors.gates = CLOSED
+    assert contactors.steps_alike(0.005, 20) == 3
+    for _ in range(3):
+        assert contactors.feedback == 0
+        assert (pack.advance(-3.0, 0.005, 1).current_a == 0).all()
+    assert contactors.feedback == CLOSED
+    assert (pack.advance(-3.0, 0.005, 1).current_a == -3.0).all()
+    assert contactors.steps_alike(0.005, 20) == 20
+    contactors.gates = 0
+    pack.advance(-3.0, 0.005, 2)
+    contactors.gates = CLOSED  # back before it moved: it never does
+    assert contactors.steps_alike(0.005, 20) == 20
+    assert contactors.closed()
+
+
+def test_faults_of_contactors() -> None:
+    contactors = make().contactors
+    contactors.welded = signals.GATE_POSITIVE
+    contactors.gates = signals.GATE_NEGATIVE
+    contactors.pass_by(DELAY_S)
+    assert contactors.closed()
+    contactors.stuck_open = signals.GATE_NEGATIVE
+    assert not contactors.closed()
+    assert contactors.feedback == signals.GATE_POSITIVE
+    contactors.feedback_low = signals.GATE_POSITIVE
+    contactors.feedback_high = signals.GATE_PRECHARGE
+    assert contactors.feedback == signals.GATE_PRECHARGE
+
+
+def test_a_load_across_the_link_keeps_it_down() -> None:
+    pack = make()
+    pack.contactors.link_leak_ohm = 10.0
+    command(pack, PRECHARGE)
+    link_v = pack.advance(0.0, 0.005, 400).link_v
+    assert link_v[-1] == pytest.approx(pack.model.terminal_v().sum() * 10 / 110, rel=0.01)
+
+
+def test_a_leak_empties_one_cell_unseen() -> None:
+    pack = make(spread=Spread(0, 0, 0, 0))
+    pack.leak_a[4] = 0.5
+    trace = pack.advance(0.0, 1.0, 3600)
+    assert not trace.current_a.any()
+    assert pack.model.soc[4] == pytest.approx(pack.model.soc[3] - 0.5 / pack.model.cell.capacity_ah, abs=1e-6)
 
 
 def trace_of(current_a: float, cell_v: float) -> Trace:

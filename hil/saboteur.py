@@ -1,0 +1,87 @@
+"""A main.py that runs the unchanged application and spoils its main loop at a given moment.
+
+It also prints where the memory that protects lies, for the emulator's debugger.
+"""
+
+from __future__ import annotations
+
+from bms.sample import TICK_MS
+
+from hil.scenario import Controller
+
+_MAIN = """\
+import gc
+import micropython
+
+if hasattr(gc, "threshold"):
+    gc.threshold(4096)
+
+from bms.app import App
+from board import Board
+
+AT_TICK = %d
+
+
+def hang():
+    while True:
+        pass
+
+
+def fill_heap():
+    hoard = None
+    size = 1024
+    while True:
+        try:
+            hoard = (hoard, bytearray(size))
+        except MemoryError:
+            size = size // 2 or 1
+
+
+def collect():
+    while True:
+        gc.collect()
+
+
+@micropython.viper
+def spin():
+    n = 0
+    while n < 2:
+        n ^= 1
+
+
+def sabotaged():
+    if app.kernel.tick_n() < AT_TICK:
+        step()
+    else:
+        print("saboteur: %s")
+        %s()
+
+
+def print_areas():
+    import uctypes
+
+    kernel = app.kernel
+    guard = kernel.guard
+    areas = [("memory", guard.memory, 1), ("kept", guard.kept, 1), ("words", kernel.words, 4)]
+    areas += [("constants_%%d" %% n, part, 1) for n, part in enumerate(guard.constants)]
+    areas.append(("values", kernel.monitor.measure.values, 4))
+    for name, words, width in areas:
+        print("area", name, uctypes.addressof(words), width * len(words))
+    print("areas end")
+
+
+app = App(Board())
+try:
+    print_areas()
+except ImportError:
+    pass  # only a debugger wants them
+step = app.step
+app.step = sabotaged
+app.run()
+"""
+
+
+def sabotaged_main(controller: Controller) -> str:
+    """Text of the main.py for that fault."""
+    at_tick = round(controller.at_s * 1000 / TICK_MS)
+    return _MAIN % (at_tick, controller.kind, controller.kind)

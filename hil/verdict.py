@@ -82,7 +82,7 @@ class Trips:
 
     def _trip(self, row: faults.Fault, k: int, latched: bool) -> Trip:
         raised = int(self._ticks[k])
-        limit = row.level(row.limit, self._limits, self._series)
+        limit = faults.level(row, row.limit, self._limits, self._series)
         offending, value = self._offence(row, limit, raised)
         if row.action == faults.DERATE:
             acted: int | None = raised

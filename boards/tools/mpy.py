@@ -128,7 +128,7 @@ def compile_module(compiler: Path, arch: str, module: manifest.Module, target: P
     command = [
         compiler,
         f"-march={arch}",
-        f"-O{module.opt}",
+        "-O3",  # no line numbers: a board would keep them in its heap
         "-s",
         module.target,
         "-o",

@@ -1,6 +1,7 @@
 """The application of one board: start-up, the tasks above the safety tick, and the main loop."""
 
 import gc
+import sys
 
 from bms import VERSION
 from bms.control import PERIOD_MS
@@ -11,7 +12,7 @@ from bms.memory import boots, identity
 from bms.memory.recorder import Recorder
 from bms.safety.kernel import TICKS_MASK, Kernel
 from bms.sample import TICK_MS, Command, Estimate, Sample, Snapshot
-from bms.tables import params
+from bms.tables import params, signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ PERIOD_TICKS = PERIOD_MS // TICK_MS
 POLL_TICKS = 4
 """The broker link is looked at every 20 ms."""
 WATCHDOG_MS = 1000
+MICROPYTHON = sys.implementation.name == "micropython"
 
 
 class App:
@@ -45,8 +47,13 @@ class App:
         self.control = Control(limits, who.series, who.chemistry)
         self._polled_at = 0
         boot_id = boot << 32 | board.random_u32()
+        params_hash = params.fingerprint(limits)
+        if MICROPYTHON:
+            params.forget()
         gc.collect()
-        self.reports = Reports(board, who, boot_id, params.fingerprint(limits), self.kernel, self.recorder)
+        self.reports = Reports(board, who, boot_id, params_hash, self.kernel, self.recorder)
+        if MICROPYTHON:
+            signals.forget()
 
     def _await_front_end(self) -> None:
         """Wait for the front end's CONFIG and answer it; the gates are open until the first tick."""

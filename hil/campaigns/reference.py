@@ -69,7 +69,7 @@ def crossings(truth: Truth, noise: Noise, limits: dict[str, int]) -> list[Crossi
             found.append(Crossing(row, never, never))
             continue
         values, reach = signals[row.signal]
-        limit = row.level(row.limit, limits, noise.series)
+        limit = faults.level(row, row.limit, limits, noise.series)
         above = values - limit if row.compare == faults.ABOVE else limit - values
         beyond, surely = above > 0, above > reach
         if row.when == faults.CHARGING:

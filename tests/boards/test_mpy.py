@@ -109,5 +109,9 @@ def plain(module: dict[str, Any]) -> dict[str, list[dict[str, object]]]:
     for name, rows in module.items():
         if name.isupper():
             entries: list[Any] = [*rows] if type(rows) is tuple else [rows]
-            tables[name] = [{**getattr(row, "__dict__", {"value": row}), "doc": ""} for row in entries]
+            tables[name] = [{**_fields(row), "doc": ""} for row in entries]
     return tables
+
+
+def _fields(row: Any) -> dict[str, object]:
+    return row._asdict() if hasattr(row, "_asdict") else getattr(row, "__dict__", {"value": row})

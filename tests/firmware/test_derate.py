@@ -174,7 +174,21 @@ def test_open_or_opening_contactors_allow_nothing():
 def test_a_protection_that_derates_takes_its_share():
     row = faults.FAULTS[7]
     asking = faults.Fault(
-        61, "warm", row.group, row.signal, row.compare, row.limit, row.clear, 1, 0, faults.DERATE, 1, 1000, ""
+        61,
+        "warm",
+        row.group,
+        row.signal,
+        row.compare,
+        row.limit,
+        row.clear,
+        1,
+        0,
+        faults.DERATE,
+        1,
+        1000,
+        0,
+        False,
+        "",
     )
     limits = defaults(NMC)
     rows = list(faults.FAULTS)

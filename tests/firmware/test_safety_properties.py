@@ -14,7 +14,7 @@ from bms.safety import contactor, kernel, measure, monitor
 from bms.safety.contactor import GATES, TRANSITIONS
 from bms.sample import LARGEST_MA, OPEN_WIRE, TICK_MS
 from bms.tables import faults, signals
-from bms.tables.faults import FAULTS, LATCHED, NO_LIMIT, OPEN_SOFT
+from bms.tables.faults import FAULTS, LATCHED, NO_LIMIT, OPEN_SOFT, level
 from bms.tables.params import CHEMISTRIES, PARAMS, defaults, preset
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
@@ -49,7 +49,7 @@ def test_clear_levels_lie_on_the_safe_side_of_their_limits() -> None:
     for chemistry in range(len(CHEMISTRIES)):
         limits = defaults(chemistry)
         for row in FAULTS:
-            limit, clear = row.level(row.limit, limits, 12), row.level(row.clear, limits, 12)
+            limit, clear = level(row, row.limit, limits, 12), level(row, row.clear, limits, 12)
             assert clear <= limit if row.compare == faults.ABOVE else clear >= limit, row.name
 
 

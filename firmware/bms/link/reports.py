@@ -11,7 +11,6 @@ from bms.link.upload import Upload
 from bms.sample import TICK_MS, UNKNOWN_CPCT
 from bms.tables import signals
 from bms.tables.faults import FAULTS
-from bms.tables.signals import SIGNALS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +23,16 @@ if TYPE_CHECKING:
 _PERIODS = 10
 """A tele sample every ten periods of 100 ms."""
 
-_KEY = {row.name: row.key for row in SIGNALS}
+_LEAST_STORE_BYTES = 2048
+
+_KEY = {row.name: row.key for row in signals.SIGNALS}
+
+
+def _store_bytes(most: int) -> int:
+    """A store of unacknowledged samples: as much as is useful, but little of a small heap."""
+    gc.collect()
+    free = gc.mem_free() if hasattr(gc, "mem_free") else 8 * most
+    return min(most, max(_LEAST_STORE_BYTES, free // 8))
 
 
 class Reports:
@@ -55,7 +63,9 @@ class Reports:
             signals.MACHINE: board.machine,
             signals.CAPACITY: who.capacity_mah,
         }
-        self.telemetry = Telemetry(mqtt, who, boot_id, birth)
+        self.telemetry = Telemetry(
+            mqtt, who, boot_id, birth, _store_bytes(16_384), _store_bytes(4096), _store_bytes(4096)
+        )  # fmt: skip
         self._upload = Upload(mqtt, who.topic("blackbox"), boot_id, recorder.memory.trips)
         gc.collect()
         birth[signals.HEAP_FREE] = gc.mem_free() if hasattr(gc, "mem_free") else 0

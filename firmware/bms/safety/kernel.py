@@ -15,7 +15,7 @@ from bms.safety.contactor import Contactor
 from bms.safety.guard import Guard, whole
 from bms.safety.measure import AGE_MS, BIAS, SIGNALS
 from bms.safety.monitor import Monitor
-from bms.tables.faults import CELLS, FAST, FAULTS, TEMPS
+from bms.tables.faults import CELLS, FAST, FAULTS, TEMPS, level
 from micropython import const
 
 TYPE_CHECKING = False
@@ -167,7 +167,7 @@ class Kernel:
         self._lost_ms = [0, 0, 0]
         for row in FAULTS:
             if row.signal == "age_ms":
-                self._lost_ms[row.group] = row.level(row.limit, limits, 1)
+                self._lost_ms[row.group] = level(row, row.limit, limits, 1)
         n, m = Monitor.BYTES, Contactor.BYTES
         memory = bytearray(n + m + 16)
         view = memoryview(memory)

@@ -10,7 +10,7 @@ from array import array
 
 from bms.fixed import address, word, words_of
 from bms.safety.measure import AGE_MS, BIAS, SIGNALS, TICK_MS, Measure
-from bms.tables.faults import ABOVE, CELLS, CHARGING, FAST, FAULTS, LATCHED, NO_LIMIT, SELF, TEMPS
+from bms.tables.faults import ABOVE, CELLS, CHARGING, FAST, FAULTS, LATCHED, NO_LIMIT, SELF, TEMPS, level
 from micropython import const
 
 TYPE_CHECKING = False
@@ -222,8 +222,8 @@ class Monitor:
         return (
             AGE_MS + row.group if row.signal == "age_ms" else SIGNALS.index(row.signal),
             1 if row.compare == ABOVE else 0,
-            row.level(row.limit, limits, n_cells) + BIAS,
-            row.level(row.clear, limits, n_cells) + BIAS,
+            level(row, row.limit, limits, n_cells) + BIAS,
+            level(row, row.clear, limits, n_cells) + BIAS,
             row.fresh,
             row.id,
             row.action,

@@ -339,3 +339,10 @@ def fingerprint(values: "dict[str, int]") -> bytes:
     for row in PARAMS:
         digest.update(struct.pack("<i", values[row.name]))
     return digest.digest()[:8]
+
+
+def forget() -> None:
+    """On a small controller, once the limits are known: free the rows. Import the module anew to have them."""
+    global PARAMS, _PRESETS
+    PARAMS = ()
+    _PRESETS = {}

@@ -193,3 +193,9 @@ GATE_POSITIVE = 4
 def topic(tenant: str, site: str, pack: str, leaf: str) -> str:
     """The MQTT topic of a pack's leaf (birth, state, tele, cells, evt, hist, ack, ...)."""
     return "bms/1/%s/%s/%s/%s" % (tenant, site, pack, leaf)
+
+
+def forget() -> None:
+    """On a small controller, once every module has its keys: free the rows."""
+    global SIGNALS, FIELDS
+    SIGNALS = FIELDS = ()

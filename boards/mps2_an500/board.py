@@ -74,6 +74,14 @@ class Watchdog:
         mps2.watchdog(600_000)
 
 
+_CAUSES = (
+    ("PWRON_RESET", "power-on"),
+    ("HARD_RESET", "hard"),
+    ("WDT_RESET", "watchdog"),
+    ("SOFT_RESET", "soft"),
+)
+
+
 class Board:
     """The emulated Cortex-M7."""
 
@@ -88,6 +96,7 @@ class Board:
         self.clock = Clock()
         self.watchdog = Watchdog()
         self.machine = os.uname().machine
+        self._cause: int = machine.reset_cause()
 
     def random_u32(self) -> int:
         """32 bits mixed from the rig's seed and the time it took to come: the emulator has no entropy."""
@@ -97,6 +106,13 @@ class Board:
             value ^= value >> 17
             value = (value ^ value << 5) & 0xFFFF_FFFF
         return value
+
+    def reset_cause(self) -> str:
+        """Why the board started, one of signals.CAUSES."""
+        for name, text in _CAUSES:
+            if getattr(machine, name) == self._cause:
+                return text
+        return "unknown"
 
     def start_safety_timer(self, callback: "Callable[[int], None]", period_ms: int) -> None:
         """Call `callback(0)` each period_ms: in interrupt context where the image was built so."""

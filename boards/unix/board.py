@@ -254,6 +254,10 @@ class Board:
         with open("/dev/urandom", "rb") as source:
             return struct.unpack("<I", source.read(4))[0]
 
+    def reset_cause(self) -> str:
+        """A process was started; CELLKEEPER_CAUSE says what that stands for."""
+        return os.getenv("CELLKEEPER_CAUSE") or "power-on"
+
     def start_safety_timer(self, callback: "Callable[[int], None]", period_ms: int) -> None:
         """Call `callback(0)` each period_ms, from `idle`; in lock-step once a frame."""
         self._callback = callback

@@ -8,6 +8,7 @@ from bms.control.control import Control
 from bms.estimate.coulomb import CoulombCounter
 from bms.link.reports import Reports
 from bms.memory import boots, identity
+from bms.memory.recorder import Recorder
 from bms.safety.kernel import TICKS_MASK, Kernel
 from bms.sample import TICK_MS, Command, Estimate, Sample, Snapshot
 from bms.tables import params
@@ -38,12 +39,14 @@ class App:
         self.estimate = Estimate()
         self.kernel = Kernel(board, sample, Command(), self.snapshot, self.estimate, limits, PERIOD_TICKS)
         self.kernel.contactor.wanted = True
+        self.recorder = Recorder(board, self.kernel, boot, params.fingerprint(limits))
         self.estimator = CoulombCounter(who.capacity_mah, who.chemistry)
+        self.recorder.resume(self.estimator)
         self.control = Control(limits, who.series, who.chemistry)
         self._polled_at = 0
         boot_id = boot << 32 | board.random_u32()
         gc.collect()
-        self.reports = Reports(board, who, boot_id, params.fingerprint(limits), self.kernel)
+        self.reports = Reports(board, who, boot_id, params.fingerprint(limits), self.kernel, self.recorder)
 
     def _await_front_end(self) -> None:
         """Wait for the front end's CONFIG and answer it; the gates are open until the first tick."""
@@ -90,9 +93,11 @@ class App:
             self.estimator.step(self.snapshot, self.estimate)
             self.control.step(self.snapshot, self.estimate)
             self.reports.step(self.snapshot, self.estimate)
+            self.recorder.step(self.snapshot, self.estimate)
             kernel.done()
             self.board.watchdog.feed()
         tick = kernel.tick_n()
         if tick - self._polled_at & TICKS_MASK >= POLL_TICKS:
             self._polled_at = tick
             self.reports.poll()
+        self.recorder.poll()

@@ -186,6 +186,10 @@ class Board(SafetyParts, Protocol):
         """32 random bits."""
         ...
 
+    def reset_cause(self) -> str:
+        """Why the board started, one of signals.CAUSES."""
+        ...
+
     def start_safety_timer(self, callback: Callable[[int], None], period_ms: int) -> None:
         """Call `callback(0)` each period_ms, in interrupt context where `safety_timer` is "hard"."""
         ...

@@ -15,7 +15,7 @@ try:
 except ImportError:  # at a desk
     from bms.desk import address
 
-__all__ = ("address", "get_16s", "get_u16", "interpolate", "inverse", "word", "words_of")
+__all__ = ("address", "copy16", "get_16s", "get_u16", "interpolate", "inverse", "word", "words_of")
 
 
 def words_of(values: "list[int]") -> bytearray:
@@ -27,6 +27,15 @@ def words_of(values: "list[int]") -> bytearray:
 def word(words: ptr32, i: int) -> int:
     """The word at index i; not for negative ones."""
     return words[i]
+
+
+@micropython.viper
+def copy16(dst: ptr16, src: ptr16, n: int):
+    """dst[0:n] = src[0:n], 16-bit items."""
+    i = 0
+    while i < n:
+        dst[i] = src[i]
+        i += 1
 
 
 @micropython.viper

@@ -99,6 +99,15 @@ class Watchdog:
             self.feed()
 
 
+def reset_cause() -> str:
+    """Why the chip started, one of signals.CAUSES."""
+    cause = machine.reset_cause()
+    for name, text in _CAUSES:
+        if getattr(machine, name, None) == cause:
+            return text
+    return "unknown"
+
+
 class MachineBoard:
     """What is the same on all of these boards; a board adds afe, gate, link, nvm, watchdog and its names."""
 
@@ -127,9 +136,5 @@ class MachineBoard:
         time.sleep_ms(2)
 
     def reset_cause(self) -> str:
-        """Why the board started: power-on, hard, watchdog, deep sleep, soft or unknown (number)."""
-        cause = machine.reset_cause()
-        for name, text in _CAUSES:
-            if getattr(machine, name, None) == cause:
-                return text
-        return "unknown (%d)" % cause
+        """Why the board started, one of signals.CAUSES."""
+        return reset_cause()

@@ -17,6 +17,10 @@ _FULL_MPCT = 100_000
 """State of charge counts in 0.001 %."""
 
 _START_SIGMA_CPCT = 250
+_GAP_SIGMA_CPCT = 100
+"""What may have happened between the last stored estimate and the reboot."""
+_IMPLAUSIBLE_CPCT = 1500
+"""Stored and open-circuit SoC farther apart: the pack was used or exchanged meanwhile."""
 _SIGMA_PER_THROUGHPUT = 100
 """One part of sigma for so many parts of charge moved: gain and capacity are good to about 1 %."""
 
@@ -31,6 +35,9 @@ class CoulombCounter:
         self._unit_ma_ms = capacity_mah * 36
         self._ocv_mv = OCV_MV[chemistry]
         self._soc_mpct = -1
+        self._sigma_cpct = _START_SIGMA_CPCT
+        self._stored_cpct = 0
+        self._stored_sigma_cpct = UNKNOWN_CPCT
         self._remainder_ma_ms = 0
         self._moved_mpct = 0
 
@@ -40,12 +47,18 @@ class CoulombCounter:
         self._remainder_ma_ms = 0
         self._moved_mpct = 0
 
+    def resume(self, soc_cpct: int, sigma_cpct: int) -> None:
+        """Go on from an estimate stored before a reboot; the next rest says whether it can be believed."""
+        self._stored_cpct = soc_cpct
+        self._stored_sigma_cpct = sigma_cpct
+
     def step(self, snapshot: "Snapshot", estimate: "Estimate") -> None:
         """One period. SoC is unknown (sigma 100 %) until the pack was proven safe with open contactors."""
         if self._soc_mpct < 0:
             # contactors open: no load, so the voltage is the OCV
             if snapshot.proven and snapshot.gates == 0:
                 self.start(_mean(snapshot.cell_mv))
+                self._recall()
             else:
                 return
         total = self._remainder_ma_ms + snapshot.charge_ma_ms
@@ -55,8 +68,21 @@ class CoulombCounter:
         self._moved_mpct += abs(moved)
         estimate.soc_cpct = self._soc_mpct // 10
         estimate.sigma_cpct = min(
-            UNKNOWN_CPCT - 1, _START_SIGMA_CPCT + self._moved_mpct // 10 // _SIGMA_PER_THROUGHPUT
+            UNKNOWN_CPCT - 1, self._sigma_cpct + self._moved_mpct // 10 // _SIGMA_PER_THROUGHPUT
         )
+
+    def _recall(self) -> None:
+        # The voltage of a pack that has just been opened is not at rest, so what was stored is better, unless
+        # the two are so far apart that the pack must have changed meanwhile.
+        self._sigma_cpct = _START_SIGMA_CPCT
+        if self._stored_sigma_cpct == UNKNOWN_CPCT:
+            return
+        apart_cpct = abs(self._soc_mpct // 10 - self._stored_cpct)
+        if apart_cpct <= _IMPLAUSIBLE_CPCT:
+            self._soc_mpct = self._stored_cpct * 10
+            self._sigma_cpct = min(UNKNOWN_CPCT - 1, self._stored_sigma_cpct + _GAP_SIGMA_CPCT)
+        else:
+            self._sigma_cpct = min(UNKNOWN_CPCT - 1, max(_START_SIGMA_CPCT, apart_cpct // 2))
 
 
 def _mean(values: "array[int]") -> int:

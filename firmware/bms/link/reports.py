@@ -7,6 +7,7 @@ from bms import VERSION
 from bms.link import telemetry
 from bms.link.samples import ones
 from bms.link.telemetry import MISSING, Telemetry
+from bms.link.upload import Upload
 from bms.sample import TICK_MS, UNKNOWN_CPCT
 from bms.tables import signals
 from bms.tables.faults import FAULTS
@@ -16,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from bms.contract import Board
     from bms.memory.identity import Identity
+    from bms.memory.recorder import Recorder
     from bms.safety.kernel import Kernel
     from bms.sample import Estimate, Snapshot
 
@@ -29,10 +31,17 @@ class Reports:
     """Feeds `Telemetry` with what the tick and the estimators left behind; `step` once a period."""
 
     def __init__(
-        self, board: "Board", who: "Identity", boot_id: int, params_hash: bytes, kernel: "Kernel"
+        self,
+        board: "Board",
+        who: "Identity",
+        boot_id: int,
+        params_hash: bytes,
+        kernel: "Kernel",
+        recorder: "Recorder",
     ) -> None:
         self._board = board
         self._kernel = kernel
+        self._recorder = recorder
         self._row = telemetry.row()
         self._faults = array("b", [0] * len(FAULTS))
         self._to_go = _PERIODS
@@ -47,6 +56,7 @@ class Reports:
             signals.CAPACITY: who.capacity_mah,
         }
         self.telemetry = Telemetry(mqtt, who, boot_id, birth)
+        self._upload = Upload(mqtt, who.topic("blackbox"), boot_id, recorder.memory.trips)
         gc.collect()
         birth[signals.HEAP_FREE] = gc.mem_free() if hasattr(gc, "mem_free") else 0
 
@@ -60,7 +70,7 @@ class Reports:
         self._fill(snapshot, estimate)
         self._fill_control(estimate)
         n_faults = self._list_faults(snapshot.faults)
-        self._events(now_ms, snapshot, n_faults)
+        self._events(now_ms, snapshot, estimate, n_faults)
         self._to_go -= 1
         if self._to_go == 0:
             self._to_go = _PERIODS
@@ -71,7 +81,9 @@ class Reports:
 
     def poll(self) -> None:
         """Advance the link to the broker."""
-        self.telemetry.poll(self._board.clock.ms())
+        now_ms = self._board.clock.ms()
+        self.telemetry.poll(now_ms)
+        self._upload.poll(now_ms)
 
     def _fill(self, snapshot: "Snapshot", estimate: "Estimate") -> None:
         row = self._row
@@ -114,7 +126,7 @@ class Reports:
                 n += 1
         return n
 
-    def _events(self, now_ms: int, snapshot: "Snapshot", n_faults: int) -> None:
+    def _events(self, now_ms: int, snapshot: "Snapshot", estimate: "Estimate", n_faults: int) -> None:
         events = self._kernel.monitor.events
         row = self._row
         while events.tail != events.head:
@@ -126,4 +138,9 @@ class Reports:
             row[_KEY["index"]] = events.index[at]
             age_ms = (snapshot.tick - events.tick[at]) * TICK_MS
             self.telemetry.event(max(0, now_ms - max(0, age_ms)), row, self._faults, n_faults)
+            if events.raised[at]:
+                self._recorder.trip(
+                    snapshot, estimate, now_ms, events.tick[at], events.fault[at], events.index[at],
+                    events.value[at], events.limit[at],
+                )  # fmt: skip
             events.tail = (at + 1) % events.SIZE

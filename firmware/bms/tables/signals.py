@@ -182,6 +182,9 @@ CHARGE_CV = 2
 CHARGE_FULL = 3
 CHARGE_PHASES = ("off", "constant_current", "constant_voltage", "full")
 
+CAUSES = ("unknown", "power-on", "hard", "watchdog", "brown-out", "deep sleep", "soft")
+"""Why a board started."""
+
 GATE_NEGATIVE = 1
 GATE_PRECHARGE = 2
 GATE_POSITIVE = 4

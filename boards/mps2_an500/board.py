@@ -3,6 +3,7 @@
 UART0 console, UART1 AFE link, UART2 broker link; NVM is the PSRAM window that the emulator keeps in a file.
 """
 
+import machine
 import mps2
 import os
 

@@ -35,6 +35,10 @@ class Afe(Protocol):
     seed: int
     dump_wanted: bool
 
+    def bind(self, sample: Sample, command: Command) -> None:
+        """Before the first tick: the records that `read` and `write` will be called with."""
+        ...
+
     def read(self, sample: Sample) -> None:
         """Take what has come since the last call into `sample`; called once a tick, never waits."""
         ...

@@ -11,6 +11,10 @@ import micropython
 from array import array
 from bms.tables.faults import FAULTS
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from bms.sample import Command, Sample
+
 NOT_MEASURED_KOHM = 0xFFFF
 """Isolation resistance where nothing measures it."""
 
@@ -142,6 +146,12 @@ class ChipAfe:
         self.isolation_kohm = NOT_MEASURED_KOHM
         self._feedback = feedback or NoFeedback()
         self._bad: int = 0
+
+    def bind(self, sample: "Sample", command: "Command") -> None:
+        """Nothing to look up beforehand."""
+
+    def send(self, kind: int, payload: "bytes | bytearray | memoryview") -> None:
+        """Nobody listens behind a chip."""
 
     def errors(self) -> int:
         """Transfers refused so far: no answer, bad CRC, or data that are not there yet."""

@@ -172,8 +172,16 @@ class SerialAfe:
         self._utc_fresh = False
         self.bad_payload = 0
 
-    def _bind(self, sample: "Sample") -> None:
-        # Addresses, looked up once for the safety tick.
+    def bind(self, sample: "Sample", command: "Command") -> None:
+        """Look up addresses once, before the safety tick reads and writes these."""
+        self._take(sample)
+        self._give(command)
+
+    def _give(self, command: "Command") -> None:
+        self._command = command
+        self._seal = self._writer.sealer(command.frame, ACTUATE)
+
+    def _take(self, sample: "Sample") -> None:
         self._sample = sample
         raw_at, stamps_at = address(self._reader.raw), address(self._stamps)
         self._accepting = (
@@ -188,7 +196,7 @@ class SerialAfe:
     def read(self, sample: "Sample") -> None:
         """Take in the frames that have come; in lock-step exactly up to and with this tick's END."""
         if sample is not self._sample:
-            self._bind(sample)
+            self._take(sample)
         find = self._find
         raw = self._reader.raw
         lockstep = self.lockstep  # CONFIG, inside, may begin it: from the next read on
@@ -272,8 +280,7 @@ class SerialAfe:
     def write(self, command: "Command", ms_low: int, ms_high: int) -> None:
         """Send ACTUATE; device time in two 16-bit halves."""
         if command is not self._command:
-            self._command = command
-            self._seal = self._writer.sealer(command.frame, ACTUATE)
+            self._give(command)
         self._stream.write(self._writer.wire, self._seal(ms_low, ms_high))
 
     def take_utc_ms(self) -> int:

@@ -107,7 +107,7 @@ if sys.implementation.name != "micropython":
         out[0] = value & 0xFFFF
         out[1] = value >> 16
 
-    def _copy8(dst: bytearray, to: int, src: "bytearray | bytes", at: int, n: int) -> None:
+    def _copy8(dst: bytearray, to: int, src: "bytearray | bytes | memoryview", at: int, n: int) -> None:
         memoryview(dst)[to : to + n] = memoryview(src)[at : at + n]
 
     def _used(buf: bytearray, at: int, end: int) -> int:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _SUSPICIOUS_TICKS = 60_000 // TICK_MS
 """After a watchdog or brown-out reset the pack is derated for a minute."""
-_WELDED = [row.id for row in FAULTS if row.name == "contactor_welded"][0]
+_WELDED = next(row.id for row in FAULTS if row.name == "contactor_welded")
 _PIECE = 112
 
 

@@ -52,7 +52,7 @@ class Latches:
         # once more: a record that was cut off in its last moment may read well now and not later
         self._write()
 
-    def store(self, bitmap: "bytes | bytearray", weld: int) -> None:
+    def store(self, bitmap: "bytes | bytearray | memoryview", weld: int) -> None:
         """Have these stored, when they differ from what was."""
         same = weld == self.weld
         for i in range(8):

@@ -175,6 +175,7 @@ class Kernel:
         self.monitor = Monitor(limits, sample, view[:n], self._bits, words)
         self.contactor = Contactor(limits, view[n : n + m])
         self.guard = Guard(memory, (self.monitor.rows, self.contactor.config))
+        board.afe.bind(sample, command)
         self.tick = self._bind()
 
     def _bind(self) -> "Callable[..., None]":

@@ -86,7 +86,7 @@ CASES: dict[str, Case] = {
     "discharge_overload": _current("discharge_overload_ma", -400, 500, 400, 4.5, hold_s=3.5),
     "over_temperature": _temperature("over_temp_dc", 59.4, 2, -0.5, hold_s=2.5),
     "under_temperature": _temperature("under_temp_dc", -29.4, -2, -0.3, hold_s=2.5),
-    "charge_over_temperature": _temperature("charge_over_temp_dc", 44.4, 2, 1.6, hold_s=4.5),
+    "charge_over_temperature": _temperature("charge_over_temp_dc", 51.4, 2, 1.6, hold_s=4.5),
     "charge_under_temperature": _temperature("charge_under_temp_dc", 0.6, -2, 1.6, hold_s=4.5),
     "isolation": Case(
         {"kind": "set", "target": "isolation_kohm", "beyond": "isolation_kohm", "by": 20},

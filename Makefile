@@ -56,7 +56,7 @@ test: .venv/ready .venv/twin cloud/dashboard/dist/index.html build/mps2_an500-sc
 	@$(MAKE) --no-print-directory lint
 	@$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder -m "not long" $(ARGS)
 
-hil: .venv/ready $(if $(CELLKEEPER_DATA),,.venv/twin) ## the rig's scenarios (TARGET=cpython|unix|mps2_an500|serial EMULATOR=qemu|renode SCENARIO=...)
+hil: .venv/ready $(if $(CELLKEEPER_DATA),,.venv/twin) ## the rig's scenarios (ARGS=--matrix: all that are generated; TARGET=cpython|unix|mps2_an500|serial EMULATOR=qemu|renode SCENARIO=...)
 ifeq ($(TARGET),mps2_an500)
 	@if [ $(EMULATOR) = qemu ]; then make/need qemu-system-arm:qemu-system-arm; fi
 	@if [ $(EMULATOR) = renode ] && ! command -v renode >/dev/null; then $(RUN) hil run --target $(TARGET) --emulator renode; fi
@@ -64,9 +64,9 @@ ifeq ($(TARGET),mps2_an500)
 endif
 	@$(RUN) hil run $(SCENARIO) --target $(TARGET) --emulator $(EMULATOR) $(ARGS)
 
-hil-full: .venv/ready $(if $(CELLKEEPER_DATA),,.venv/twin) build/mps2_an500/firmware.elf ## every scenario on every target
+hil-full: .venv/ready $(if $(CELLKEEPER_DATA),,.venv/twin) build/mps2_an500-scheduled/firmware.elf ## every scenario and campaign on every target; goes on where it was (ARGS="--seed N --count N")
 	@make/need qemu-system-arm:qemu-system-arm
-	@for target in cpython unix mps2_an500; do $(RUN) hil run --target $$target $(ARGS) || exit 1; done
+	@$(RUN) hil full $(ARGS)
 
 firmware: .venv/ready ## build and size the firmware of BOARD (mps2_an500, esp32, esp32s3, mimxrt1060_evk)
 	@if [ $(BOARD) = mps2_an500 ] || [ $(BOARD) = esp32 ]; then $(MAKE) --no-print-directory build/mps2_an500/firmware.elf; fi

@@ -111,7 +111,8 @@ HAZARDS = (
     ),
     Hazard(
         "H16", "a latched fault is forgotten", "power fails while memory is written",
-        ("nvm_corrupt", "brownout_reset"), ("brown_out_while_driving",),
+        ("nvm_corrupt", "brownout_reset"),
+        ("brown_out_while_driving", "campaign power_cut", "campaign power_cut_every_bit"),
         ("ISO 26262-5 annex D (non-volatile memory)",),
     ),
     Hazard(

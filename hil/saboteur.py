@@ -81,6 +81,30 @@ app.run()
 """
 
 
+_MUTANT = """\
+import gc
+
+if hasattr(gc, "threshold"):
+    gc.threshold(4096)
+
+import bms
+from bms.tables import params
+
+for name, value in %r.items():
+    params._PRESETS[name] = tuple((value, low, high) for _, low, high in params._PRESETS[name])
+
+from bms.app import App
+from board import Board
+
+App(Board()).run()
+"""
+
+
+def mutated_main(changes: dict[str, int]) -> str:
+    """Text of a main.py that runs the application with other presets (parameter -> default value)."""
+    return _MUTANT % changes
+
+
 def sabotaged_main(controller: Controller) -> str:
     """Text of the main.py for that fault."""
     at_tick = round(controller.at_s * 1000 / TICK_MS)

@@ -107,6 +107,9 @@ class Trips:
         """Tick and value of the first of the offending samples in a row that led to the trip at `raised`."""
         if row.name in self._onset:
             return self._onset[row.name], None
+        opened = self._opened(raised) if row.signal == "welded" else None
+        if opened is not None:
+            return opened, None
         missed = np.array(self.record.missed[faults.GROUPS[row.group]] if row.group < faults.SELF else [])
         if row.signal == "age_ms":
             since = missed[missed < raised] + 1
@@ -123,6 +126,13 @@ class Trips:
         good = np.flatnonzero(~beyond)
         first = int(good[-1]) + 1 if len(good) else 0
         return (int(ticks[first]), int(values[first])) if first < len(ticks) else (None, None)
+
+    def _opened(self, raised: int) -> int | None:
+        """The last tick before `raised` at which the gates opened: a weld cannot show before."""
+        gates = self._frames["gates"]
+        falls = self._ticks[1:][(gates[1:] == 0) & (gates[:-1] != 0)]
+        falls = falls[falls < raised]
+        return int(falls[-1]) if len(falls) else None
 
 
 def bits(frames: NDArray[np.void], name: str, row: int) -> Mask:

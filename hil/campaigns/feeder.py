@@ -44,6 +44,9 @@ class Feed:
             source.readinto(self.fast) and source.readinto(self.cells) and source.readinto(self.temps)
         )
 
+    def bind(self, sample: Sample, command: Command) -> None:
+        """Nothing to look up before the first tick."""
+
     def elapsed_ms(self) -> int:
         """A tick."""
         return 5

@@ -40,6 +40,9 @@ class Feed:
         self.current_ma = -2000
         self.k = 0
 
+    def bind(self, sample: Sample, command: Command) -> None:
+        """Nothing to look up before the first tick."""
+
     def elapsed_ms(self) -> int:
         """A tick."""
         return 5

@@ -247,7 +247,7 @@ def test_random_numbers_are_32_bits_and_differ(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cause", "text"), [(1, "power-on"), (3, "watchdog"), (5, "soft"), (77, "unknown (77)")]
+    ("cause", "text"), [(1, "power-on"), (3, "watchdog"), (5, "soft"), (77, "unknown")]
 )
 def test_reset_cause_in_words(bench: Bench, cause: int, text: str) -> None:
     bench.chip.reset_cause = cause

@@ -17,7 +17,6 @@ WINDOW_TEMPS = 30
 """Samples of TEMPS over which a rise is taken."""
 NEAR_S = 60.0
 """A trip belongs to a crossing of the limit that is not farther away."""
-CHARGING_A = 1.0
 
 Mask = NDArray[np.bool_]
 
@@ -74,10 +73,11 @@ def crossings(truth: Truth, noise: Noise, limits: dict[str, int]) -> list[Crossi
         beyond, surely = above > 0, above > reach
         if row.when == faults.CHARGING:
             current_a = truth.current_a[::20]
+            charging_a = limits["rest_current_ma"] / 1000
             margin_a = (3 * noise.current_ma + 0.5) / 1000
             beyond, surely = (
-                beyond & (current_a > CHARGING_A - margin_a),
-                surely & (current_a > CHARGING_A + margin_a),
+                beyond & (current_a > charging_a - margin_a),
+                surely & (current_a > charging_a + margin_a),
             )
         found.append(Crossing(row, beyond, surely))
     return found

@@ -9,7 +9,7 @@ def without_docs(source: str) -> str:
     Lines stay where they are, so that a trace from a board says the right one.
     """
     tree = ast.parse(source)
-    classes = dict(filter(None, map(_place, tree.body)))
+    classes = dict(filter(None, map(_place, ast.walk(tree))))
     # from the end, so that the places before stay right; columns count bytes of UTF-8
     docs = sorted(
         (
@@ -30,7 +30,7 @@ def without_docs(source: str) -> str:
     return b"".join(lines).decode()
 
 
-def _place(node: ast.stmt) -> "tuple[str, int] | None":
+def _place(node: ast.AST) -> "tuple[str, int] | None":
     """Name of a class or namedtuple, and which argument of a row is its `doc`; None where there is none."""
     names: list[object] = []
     if isinstance(node, ast.ClassDef):

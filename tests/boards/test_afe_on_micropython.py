@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 from test_hal_on_micropython import run
+from workbench import ROOT
 
 from boards.tools import emulator
 

@@ -11,7 +11,7 @@ from bms.safety.kernel import Kernel
 from bms.sample import Command, Estimate, Sample, Snapshot
 from bms.tables import params
 from bms.tables.signals import CLOSED, GATE_NEGATIVE, GATE_POSITIVE, TRIPPED
-from conftest import MACHINE_BOARDS, Bench
+from workbench import MACHINE_BOARDS, Bench
 
 from hil.chips.bq76952 import ADDRESS, Bq76952Chip
 from hil.chips.feed import feed_bq76952, feed_ltc6811

@@ -15,7 +15,7 @@ from bms.link import frame
 from bms.memory import boots, identity
 from bms.sample import Command, Sample
 from bms.tables.signals import GATE_NEGATIVE, GATE_POSITIVE, GATE_PRECHARGE
-from conftest import FAKED_BOARDS, MACHINE_BOARDS, Bench, load
+from workbench import FAKED_BOARDS, MACHINE_BOARDS, Bench, load
 
 PAGE, SECTOR = 256, 4096
 EVERY_BOARD = (*FAKED_BOARDS, "unix")
@@ -246,9 +246,7 @@ def test_random_numbers_are_32_bits_and_differ(bench: Bench) -> None:
     assert max(values) > 1 << 28
 
 
-@pytest.mark.parametrize(
-    ("cause", "text"), [(1, "power-on"), (3, "watchdog"), (5, "soft"), (77, "unknown")]
-)
+@pytest.mark.parametrize(("cause", "text"), [(1, "power-on"), (3, "watchdog"), (5, "soft"), (77, "unknown")])
 def test_reset_cause_in_words(bench: Bench, cause: int, text: str) -> None:
     bench.chip.reset_cause = cause
     assert bench.board().reset_cause() == text

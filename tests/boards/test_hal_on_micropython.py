@@ -9,12 +9,12 @@ import sys
 import threading
 from pathlib import Path
 
-from conftest import ROOT
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from workbench import ROOT
 
 KEY = ec.EllipticCurvePrivateKey
 

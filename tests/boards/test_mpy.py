@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import MACHINE_BOARDS, ROOT
+from workbench import MACHINE_BOARDS, ROOT
 
 from boards.tools import boardfile, manifest, mpy
 from boards.tools.boardfile import BoardError

@@ -7,6 +7,8 @@ after `fresh` offending samples in a row: samples that did come, not ticks; thos
 
 from collections import namedtuple
 
+TYPE_CHECKING = False
+
 # groups of signals: three of samples, and what the controller knows of itself
 FAST = 0
 CELLS = 1
@@ -42,27 +44,49 @@ NO_LIMIT = ""
 """As `limit`: the signal is a flag or a count, and any above 0 offends."""
 
 
-Fault = namedtuple(
-    "Fault",
-    (
-        "id", "name", "group", "signal", "compare", "limit", "clear", "fresh", "latch", "action", "severity",
-        "max_reaction_ms", "when", "per_cell", "doc",
-    ),
-)  # fmt: skip
-"""A row. `id` is stable, below 64, and is the bit in fault bitmaps; limits are parameter names.
+if TYPE_CHECKING:
+    from typing import NamedTuple
 
-`per_cell`: the limit is multiplied by the cells in series.
-"""
+    class Fault(NamedTuple):
+        """A row. `id` is stable, below 64, and is the bit in fault bitmaps; limits are parameter names.
+
+        `per_cell`: the limit is multiplied by the cells in series.
+        """
+
+        id: int
+        name: str
+        group: int
+        signal: str
+        compare: int
+        limit: str
+        clear: str
+        fresh: int
+        latch: int
+        action: int
+        severity: int
+        max_reaction_ms: int
+        when: int
+        per_cell: bool
+        doc: str
+
+else:
+    Fault = namedtuple(  # a third of the memory of an instance
+        "Fault",
+        (
+            "id", "name", "group", "signal", "compare", "limit", "clear", "fresh", "latch", "action",
+            "severity", "max_reaction_ms", "when", "per_cell", "doc",
+        ),
+    )  # fmt: skip
 
 
-def level(row: Fault, name: str, limits: "dict[str, int]", n_cells: int) -> int:
+def level(row: "Fault", name: str, limits: "dict[str, int]", n_cells: int) -> int:
     """What `name` (the row's limit or clear) is under `limits` for a string of `n_cells`."""
     if name == NO_LIMIT:
         return 0
     return limits[name] * n_cells if row.per_cell else limits[name]
 
 
-FAULTS = (
+FAULTS: "tuple[Fault, ...]" = (
     Fault(0, "fast_lost", FAST, "age_ms", ABOVE, "fast_lost_ms", "fast_lost_ms", 1,
           SELF_CLEARING, OPEN_NOW, 2, 200, ALWAYS, False,
           "no valid current and pack voltage sample"),

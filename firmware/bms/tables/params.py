@@ -35,7 +35,7 @@ class Param:
         self.doc = doc
 
 
-PARAMS = (
+PARAMS: "tuple[Param, ...]" = (
     Param(1, "cell_ov_mv", "mV", 3000, 4400, SAFETY, -1, "cell over-voltage limit"),
     Param(2, "cell_ov_clear_mv", "mV", 3000, 4400, SAFETY, -1, "cell over-voltage clear level"),
     Param(3, "cell_uv_mv", "mV", 1500, 3500, SAFETY, 1, "cell under-voltage limit"),
@@ -212,7 +212,7 @@ PARAMS = (
 
 # default, envelope low, envelope high; in the order of CHEMISTRIES. Limits in current and capacity
 # are per string and scale with the pack: these suit one 3 Ah cell in parallel.
-_PRESETS = {
+_PRESETS: "dict[str, tuple[tuple[int, int, int], ...]]" = {
     "cell_ov_mv": ((4250, 3600, 4300), (4250, 3600, 4300), (3650, 3400, 3800)),
     "cell_ov_clear_mv": ((4150, 3500, 4250), (4150, 3500, 4250), (3500, 3300, 3700)),
     "cell_uv_mv": ((2700, 2500, 3300), (2500, 2400, 3300), (2000, 1900, 2900)),
@@ -323,7 +323,7 @@ def preset(name: str, chemistry: int) -> "tuple[int, int, int]":
     if not 0 <= chemistry < len(CHEMISTRIES):
         raise IndexError("chemistry %d is not one of 0..%d" % (chemistry, len(CHEMISTRIES) - 1))
     rows = _PRESETS[name]
-    return rows[chemistry] if len(rows) > 1 else rows[0]
+    return rows[chemistry if len(rows) > 1 else 0]
 
 
 def defaults(chemistry: int) -> "dict[str, int]":
@@ -343,6 +343,4 @@ def fingerprint(values: "dict[str, int]") -> bytes:
 
 def forget() -> None:
     """On a small controller, once the limits are known: free the rows. Import the module anew to have them."""
-    global PARAMS, _PRESETS
-    PARAMS = ()
-    _PRESETS = {}
+    globals().update({"PARAMS": (), "_PRESETS": {}})

@@ -33,7 +33,7 @@ _TE = (TELE, EVT)
 _C = (CELLS,)
 _E = (EVT,)
 
-SIGNALS = (
+SIGNALS: "tuple[Signal, ...]" = (
     Signal(0, "device_ms", "ms", 1, False, _ANY, "device time of the sample since boot"),
     Signal(1, "pack_voltage_v", "V", 1000, False, _TE, "pack voltage before the contactors"),
     Signal(2, "current_a", "A", 1000, False, _TE, "string current, positive charges"),
@@ -137,7 +137,7 @@ CAPACITY = -18
 HEAP_FREE = -19
 RECORDS = -20
 
-FIELDS = (
+FIELDS: "tuple[Field, ...]" = (
     Field(BOOT_ID, "boot_id", "u64: boot counter (high 32 bits) and 32 random bits"),
     Field(SEQ, "seq", "seq of the first sample of the message in its stream"),
     Field(N, "n", "number of samples in the message"),
@@ -197,5 +197,4 @@ def topic(tenant: str, site: str, pack: str, leaf: str) -> str:
 
 def forget() -> None:
     """On a small controller, once every module has its keys: free the rows."""
-    global SIGNALS, FIELDS
-    SIGNALS = FIELDS = ()
+    globals().update({"SIGNALS": (), "FIELDS": ()})

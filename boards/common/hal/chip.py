@@ -106,11 +106,17 @@ class Scale:
 
 
 class NoFeedback:
-    """Stands where no auxiliary contacts are wired: no contactor is ever seen closed."""
+    """Stands where no auxiliary contacts are wired: a contactor is believed to follow its gate.
+
+    Only the link voltage then tells of a weld.
+    """
+
+    def __init__(self) -> None:
+        self.gates = 0
 
     def bits(self) -> int:
         """GATE_* bits of the contactors that are closed."""
-        return 0
+        return self.gates
 
 
 def first_of(bits: int) -> int:
@@ -144,7 +150,8 @@ class ChipAfe:
         self.chip_faults = 0
         self.resets = 0
         self.isolation_kohm = NOT_MEASURED_KOHM
-        self._feedback = feedback or NoFeedback()
+        self._assumed = NoFeedback()
+        self._feedback = feedback or self._assumed
         self._bad: int = 0
 
     def bind(self, sample: "Sample", command: "Command") -> None:

@@ -158,6 +158,8 @@ def test_an_over_voltage_at_the_chip_opens_the_gates(
         for _ in range(ticks):
             time.sleep_ms(5)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]  MicroPython's
             kernel.tick(None)
+            for pin, bit in zip(bench.module.PINS_FEEDBACK, (1, 2, 4), strict=True):
+                bench.chip.pins[pin].level = 0 if kernel.contactor.gates & bit else 1
             if kernel.due:
                 kernel.done()
 

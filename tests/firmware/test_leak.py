@@ -1,4 +1,4 @@
-"""Self-discharge: found at rest, at the right cell and size; not under load, while bleeding, or from noise."""
+"""Self-discharge: found at rest, at the right cell and size; not under load, bleeding, or from noise."""
 
 import gc
 

@@ -71,7 +71,7 @@ def _fast(fast_at: int, values_at: int, past_at: int):
     values = ptr32(values_at)
     past = ptr32(past_at)
     current = fast[0]
-    if current > 0x3FFFFFFF:  # a negative one on a 64-bit host
+    if current > 0x3FFFFFFF:  # pragma: no cover: a negative one, in viper on a 64-bit host
         half = 0x10000
         current -= half * half
     current += BIAS

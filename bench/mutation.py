@@ -33,7 +33,10 @@ from bench.mutants import FIRMWARE, ROOT, Mutant, compiled, mutants, path_of
 from bench.row import Row
 
 TESTS = ROOT / "tests" / "firmware"
-_SAFETY = ("test_safety_properties", "test_kernel", "test_guard", "test_protections")
+_SAFETY = (
+    "test_contactor", "test_measure", "test_monitor", "test_safety_properties", "test_kernel", "test_guard",
+    "test_protections",
+)  # fmt: skip
 SUITES = {
     "bms.link.frame": ("test_frame", "test_frame_properties", "test_afe_serial"),
     "bms.tables.faults": _SAFETY,

@@ -83,6 +83,7 @@ class App:
         print("cellkeeper %s on %s, pack %s" % (VERSION, board.machine, self.identity.pack))
         board.watchdog.start(WATCHDOG_MS)
         board.clock.elapsed_ms()  # the first tick counts from here, not from boot
+        self.reports.begin()
         board.start_safety_timer(self.kernel.tick, TICK_MS)
         try:
             while True:

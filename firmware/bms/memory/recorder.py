@@ -47,13 +47,12 @@ class Recorder:
             estimator.resume(charge.soc_cpct, charge.sigma_cpct)
 
     def trip(
-        self, snapshot: "Snapshot", estimate: "Estimate", device_ms: int, tick: int, fault: int, index: int,
+        self, snapshot: "Snapshot", estimate: "Estimate", age_ms: int, tick: int, fault: int, index: int,
         value: int, limit: int,
     ) -> None:  # fmt: skip
-        """A row of the fault table was raised at `tick`."""
-        age_ms = max(0, snapshot.tick - tick) * TICK_MS
+        """A row of the fault table was raised at `tick`, `age_ms` before the snapshot."""
         self.memory.box.trip(
-            snapshot, tick, max(0, device_ms - age_ms), fault, index, value, limit, age_ms,
+            snapshot, tick, max(0, snapshot.device_ms - age_ms), fault, index, value, limit, age_ms,
             estimate.soc_cpct, estimate.discharge_limiter,
         )  # fmt: skip
 

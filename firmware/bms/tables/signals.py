@@ -34,7 +34,7 @@ _C = (CELLS,)
 _E = (EVT,)
 
 SIGNALS: "tuple[Signal, ...]" = (
-    Signal(0, "device_ms", "ms", 1, False, _ANY, "device time of the sample since boot"),
+    Signal(0, "device_ms", "ms", 1, False, _ANY, "device time of the sample, from the first tick on"),
     Signal(1, "pack_voltage_v", "V", 1000, False, _TE, "pack voltage before the contactors"),
     Signal(2, "current_a", "A", 1000, False, _TE, "string current, positive charges"),
     Signal(3, "soc", "1", 10_000, False, _TE, "state of charge, 0..1"),

@@ -90,7 +90,7 @@ def _advance(words_at: int, fast_at: int, seq_at: int, body_at: int, elapsed_ms:
     if seq[0] != words[_SEQ]:
         words[_SEQ] = seq[0]
         current = fast[0]
-        if current > 0x3FFFFFFF:  # a negative one on a 64-bit host
+        if current > 0x3FFFFFFF:  # pragma: no cover: a negative one, in viper on a 64-bit host
             half = 0x10000
             current -= half * half
         ms = elapsed_ms

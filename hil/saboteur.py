@@ -12,6 +12,7 @@ from hil.scenario import Controller
 _MAIN = """\
 import gc
 import micropython
+import time
 
 if hasattr(gc, "threshold"):
     gc.threshold(4096)
@@ -47,6 +48,25 @@ def spin():
     n = 0
     while n < 2:
         n ^= 1
+
+
+def slow():
+    # A task that takes 40 ms each time: inside the period, but past its deadline.
+    leak = app.leak.step
+
+    def dawdle(snapshot, estimate):
+        begun = time.ticks_ms()
+        while time.ticks_diff(time.ticks_ms(), begun) < 40:
+            pass
+        leak(snapshot, estimate)
+
+    app.leak.step = dawdle
+    app.step = step
+
+
+def reboot():
+    app.step = step
+    app.reboot()
 
 
 def sabotaged():

@@ -16,6 +16,7 @@ from bms.tables.faults import FAULTS
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from bms.contract import Board
+    from bms.deadlines import Deadlines
     from bms.memory.identity import Identity
     from bms.memory.recorder import Recorder
     from bms.safety.kernel import Kernel
@@ -47,9 +48,11 @@ class Reports:
         params_hash: bytes,
         kernel: "Kernel",
         recorder: "Recorder",
+        deadlines: "Deadlines",
     ) -> None:
         self._board = board
         self._kernel = kernel
+        self._deadlines = deadlines
         self._recorder = recorder
         self._row = telemetry.row()
         self._faults = array("b", [0] * len(FAULTS))
@@ -119,7 +122,9 @@ class Reports:
         row[_KEY["isolation_kohm"]] = snapshot.isolation_kohm if temps else MISSING
         row[_KEY["state"]] = snapshot.state
         row[_KEY["gates"]] = snapshot.gates
-        row[_KEY["overruns"]] = self._kernel.overruns
+        late = self._deadlines
+        row[_KEY["overruns"]] = self._kernel.overruns + late.late
+        row[_KEY["late_task"]] = late.newest if late.late else MISSING
         row[_KEY["link_errors"]] = self._board.afe.errors()
 
     def _fill_control(self, estimate: "Estimate") -> None:

@@ -5,6 +5,7 @@ At start-up it gives the kernel back what was latched; then once a period it sto
 
 from bms.estimate.coulomb import CoulombCounter
 from bms.link.frame import RECORD
+from bms.memory.kinds import CHARGE
 from bms.memory.store import Memory
 from bms.sample import TICK_MS, UNKNOWN_CPCT
 from bms.tables.faults import FAULTS
@@ -69,6 +70,15 @@ class Recorder:
         if self._suspicious and snapshot.tick > _SUSPICIOUS_TICKS:
             self._tell(self._suspicious, False)
             self._suspicious = ""
+
+    def save(self, snapshot: "Snapshot", estimate: "Estimate") -> None:
+        """Before a reboot: have the estimate stored, however short the last one is ago."""
+        self.memory.charge.store(snapshot.tick, estimate.soc_cpct, estimate.sigma_cpct)
+
+    @property
+    def saved(self) -> bool:
+        """Whether a reset can no longer lose the estimate or a latched fault."""
+        return self.memory.latches.stored and not self.memory.state.waiting(CHARGE)
 
     def poll(self) -> None:
         """At most one operation of the NVM, and one piece of a read-out that the front end has asked for."""

@@ -13,7 +13,7 @@ from bms.memory import boots, identity
 from bms.memory.recorder import Recorder
 from bms.safety.kernel import TICKS_MASK, Kernel
 from bms.sample import TICK_MS, Command, Estimate, Sample, Snapshot
-from bms.tables import params, signals
+from bms.tables import signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +27,20 @@ WATCHDOG_MS = 1000
 MICROPYTHON = sys.implementation.name == "micropython"
 
 
+def _parameters(chemistry: int, capacity_mah: int) -> "tuple[dict[str, int], bytes]":
+    """The parameters by name, and their hash. The module, the largest of all, leaves a small heap again."""
+    from bms.tables import params
+
+    limits = params.defaults(chemistry)
+    limits["capacity_mah"] = capacity_mah
+    found = limits, params.fingerprint(limits)
+    if MICROPYTHON:
+        params.forget()
+        sys.modules.pop(params.__name__)
+        sys.modules["bms.tables"].__dict__.pop("params")
+    return found
+
+
 class App:
     """Everything that runs on `board` (see contract.py for what a board offers)."""
 
@@ -35,23 +49,19 @@ class App:
         self.identity = who = identity.load(board.nvm)
         boot = boots.count_boot(board.nvm)
         self._await_front_end()
-        limits = params.defaults(who.chemistry)
-        limits["capacity_mah"] = who.capacity_mah
+        limits, params_hash = _parameters(who.chemistry, who.capacity_mah)
         sample = Sample(who.series, who.temps)
         self.snapshot = Snapshot(who.series, who.temps)
         self.estimate = Estimate()
         self.kernel = Kernel(board, sample, Command(), self.snapshot, self.estimate, limits, PERIOD_TICKS)
         self.kernel.contactor.wanted = True
-        self.recorder = Recorder(board, self.kernel, boot, params.fingerprint(limits))
+        self.recorder = Recorder(board, self.kernel, boot, params_hash)
         self.estimator = CoulombCounter(who.capacity_mah, who.chemistry)
         self.recorder.resume(self.estimator)
         self.leak = Leak(limits, who.series, who.chemistry)
         self.control = Control(limits, who.series, who.chemistry)
         self._polled_at = 0
         boot_id = boot << 32 | board.random_u32()
-        params_hash = params.fingerprint(limits)
-        if MICROPYTHON:
-            params.forget()
         gc.collect()
         self.reports = Reports(board, who, boot_id, params_hash, self.kernel, self.recorder)
         if MICROPYTHON:

@@ -14,7 +14,7 @@ from bms.memory import boots, identity
 from bms.memory.recorder import Recorder
 from bms.safety.kernel import TICKS_MASK, Kernel
 from bms.sample import TICK_MS, Command, Estimate, Sample, Snapshot
-from bms.tables import params, signals
+from bms.tables import signals
 from bms.tables.signals import WELD_TEST
 
 TYPE_CHECKING = False
@@ -31,6 +31,20 @@ SHUT_DOWN_MS = 3000
 MICROPYTHON = sys.implementation.name == "micropython"
 
 
+def _parameters(chemistry: int, capacity_mah: int) -> "tuple[dict[str, int], bytes]":
+    """The parameters by name, and their hash. The module, the largest of all, leaves a small heap again."""
+    from bms.tables import params
+
+    limits = params.defaults(chemistry)
+    limits["capacity_mah"] = capacity_mah
+    found = limits, params.fingerprint(limits)
+    if MICROPYTHON:
+        params.forget()
+        sys.modules.pop(params.__name__)
+        sys.modules["bms.tables"].__dict__.pop("params")
+    return found
+
+
 class App:
     """Everything that runs on `board` (see contract.py for what a board offers)."""
 
@@ -39,14 +53,13 @@ class App:
         self.identity = who = identity.load(board.nvm)
         boot = boots.count_boot(board.nvm)
         self._await_front_end()
-        limits = params.defaults(who.chemistry)
-        limits["capacity_mah"] = who.capacity_mah
+        limits, params_hash = _parameters(who.chemistry, who.capacity_mah)
         sample = Sample(who.series, who.temps)
         self.snapshot = Snapshot(who.series, who.temps)
         self.estimate = Estimate()
         self.kernel = Kernel(board, sample, Command(), self.snapshot, self.estimate, limits, PERIOD_TICKS)
         self.kernel.contactor.wanted = True
-        self.recorder = Recorder(board, self.kernel, boot, params.fingerprint(limits))
+        self.recorder = Recorder(board, self.kernel, boot, params_hash)
         self.estimator = CoulombCounter(who.capacity_mah, who.chemistry)
         self.recorder.resume(self.estimator)
         self.leak = Leak(limits, who.series, who.chemistry)
@@ -55,9 +68,6 @@ class App:
         self._polled_at = 0
         self._reboot = False
         boot_id = boot << 32 | board.random_u32()
-        params_hash = params.fingerprint(limits)
-        if MICROPYTHON:
-            params.forget()
         gc.collect()
         self.reports = Reports(board, who, boot_id, params_hash, self.kernel, self.recorder, self.deadlines)
         if MICROPYTHON:

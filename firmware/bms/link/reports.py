@@ -26,15 +26,19 @@ _PERIODS = 10
 """A tele sample every ten periods of 100 ms."""
 
 _LEAST_STORE_BYTES = 2048
+_RESERVE_BYTES = 53_248
+"""Heap that the stores leave when they have more than the least: for the rest of the start, which takes about
+8 kB, and then for connecting and for whoever works at the console."""
 
 _KEY = {row.name: row.key for row in signals.SIGNALS}
 
 
 def _store_bytes(most: int) -> int:
-    """A store of unacknowledged samples: as much as is useful, but little of a small heap."""
+    """A store of unacknowledged samples: as much as is useful, of what the heap has beyond its reserve."""
+    if not hasattr(gc, "mem_free"):  # at a desk
+        return most
     gc.collect()
-    free = gc.mem_free() if hasattr(gc, "mem_free") else 8 * most
-    return min(most, max(_LEAST_STORE_BYTES, free // 8))
+    return min(most, max(_LEAST_STORE_BYTES, gc.mem_free() - _RESERVE_BYTES))
 
 
 class Reports:

@@ -4,6 +4,7 @@ import itertools
 import random
 import select
 import socket
+import sys
 import struct
 import threading
 from collections.abc import Callable, Iterator
@@ -260,7 +261,7 @@ def test_idle_lets_time_pass_but_not_much(bench: Bench) -> None:
 
 def test_esp32_without_the_nvm_partition_says_what_to_do(make_bench: Callable[[str], Bench]) -> None:
     bench = make_bench("esp32")
-    bench.module.Partition.missing = True
+    sys.modules["esp32"].Partition.missing = True
     with pytest.raises(OSError, match="make flash"):
         bench.board()
 

@@ -4,8 +4,8 @@ import itertools
 import random
 import select
 import socket
-import sys
 import struct
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path

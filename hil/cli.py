@@ -10,7 +10,8 @@ import platformdirs
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from hil.logs import Log, LogError, choose_log
+from cloud.twin.logs import Log, LogError
+from hil.logs import choose_log
 from hil.report import print_table, write_reports
 from hil.runner import DAY_TICKS, Outcome, RunOptions, run_scenario
 from hil.scenario import Scenario, ScenarioError, find_scenario, load_scenario, scenarios

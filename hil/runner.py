@@ -15,7 +15,7 @@ from bms.link import frame
 from bms.tables import params
 
 from cloud.twin.cell import load_cell
-from hil.logs import Log
+from cloud.twin.logs import Log
 from hil.plant import Plant, PlantConfig, make_plant
 from hil.scenario import Scenario
 from hil.session import Record, Session

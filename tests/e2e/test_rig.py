@@ -7,7 +7,8 @@ from functools import cache
 
 import pytest
 
-from hil.logs import Log, choose_log
+from cloud.twin.logs import Log
+from hil.logs import choose_log
 from hil.runner import Outcome, RunOptions, run_scenario
 from hil.scenario import find_scenario, scenarios
 

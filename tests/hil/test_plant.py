@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from cloud.twin.cell import load_cell
+from cloud.twin.logs import Log
 from cloud.twin.pack import CLOSED, SensorError, Sensors
 from hil.inject import Injection
-from hil.logs import Log
 from hil.plant import Cursor, ModelSource, Plant, PlantConfig, make_plant
 
 EXACT = Sensors(SensorError(), SensorError(), SensorError(), SensorError())

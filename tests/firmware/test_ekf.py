@@ -63,7 +63,12 @@ def test_finds_the_soc_of_a_resting_cell_from_any_start():
                 # told a lie with a small sigma it comes round all the same, where the voltage tells enough
                 assert wrong < 2 * ekf.sigma_cpct or sigma == 100, (truth, told, sigma, ekf.soc_cpct)
                 # an empty cell's model is trusted least
-                assert wrong < 200 or truth < 1000, (truth, told, sigma, ekf.soc_cpct)
+                assert wrong < (400 if sigma == 100 else 150) or truth < 1000, (
+                    truth,
+                    told,
+                    sigma,
+                    ekf.soc_cpct,
+                )
 
 
 def test_counts_charge_exactly():

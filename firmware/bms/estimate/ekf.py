@@ -90,6 +90,16 @@ class Ekf:
         self.soc_cpct = soc_cpct
         self.sigma_cpct = sigma_cpct
 
+    @property
+    def soc_q26(self) -> int:
+        """SoC, 2^-26."""
+        return self.words[k.SOC] - _BIAS
+
+    @property
+    def offset_q24(self) -> int:
+        """Offset of the current sensor as found, 2^-24 of 1C."""
+        return self.words[k.OFFSET] - _BIAS
+
     def step(self, snapshot: "Snapshot", estimate: "Estimate") -> None:
         """One period of 100 ms. SoC is unknown (sigma 100 %) until `start` or the first proven rest."""
         if not self.started:

@@ -28,7 +28,7 @@ pa_csv: Any = importlib.import_module("pyarrow.csv")
 pa_parquet: Any = importlib.import_module("pyarrow.parquet")
 
 ROOT = Path(__file__).resolve().parents[1]
-START_SIGMA = 0.6
+START_SIGMA = 0.4
 """Sigma of a start that nobody vouches for."""
 _SAMPLE_MS = 1000
 _HOLD_MS = 120_000
@@ -188,7 +188,7 @@ def replay(runs: Sequence[Run], cell: CellFile, target: str) -> list[Estimates]:
 @click.option("--target", type=click.Choice(list(TARGETS)), default="cpython", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="CSV or Parquet to write.")
 @click.option("--start-soc", type=click.FloatRange(0, 1), help="What the estimator is told [nothing].")
-@click.option("--start-sigma", type=click.FloatRange(0, 1), help="And how sure that is [0.6].")
+@click.option("--start-sigma", type=click.FloatRange(0, 1), help="And how sure that is [0.4].")
 @click.option("--rested", is_flag=True, help="No load before the log begins.")
 def command(
     log_path: Path, cell_name: str, target: str, out: Path, start_soc: float | None,

@@ -28,19 +28,22 @@ def device_block(cell: CellFile) -> bytes:
     base_mv = int(ocv_v.min() * 1000)
     r0, r1, r2 = cell.resistances(*np.broadcast_arrays(r_soc, rows_c[:, None]))
     tau1, tau2 = cell.taus(rows_c)
-    volt_at_1c = float(1 << 15) * cell.capacity_ah
+    # a word holds 2 V at 1C; an empty cell in hard frost may have more, and can do nothing either way
+    at_1c = [np.minimum(r * cell.capacity_ah * (1 << 15), _WORD_MAX) for r in (r0, r1, r2)]
     parts = [
         _words("temperature_c", rows_c * 10 + 1000),
         _words("capacity", cell.capacity(rows_c) / cell.capacity_ah * (1 << ecm.RATIO_Q)),
         _words("tau1_s", tau1 * 10),
         _words("tau2_s", tau2 * 10),
         _words("ocv_v", (ocv_v - base_mv / 1000) * (1 << 14)),
-        *(_words(name, r * volt_at_1c) for name, r in (("r0_ohm", r0), ("r1_ohm", r1), ("r2_ohm", r2))),
+        *(_words("resistance", r) for r in at_1c),
         _words("hysteresis_v", cell.hysteresis(soc) * (1 << 14)),
+        _words("asinh", np.arcsinh(np.arange(ecm.ASINH_COLUMNS) / 4) * (1 << 12)),
     ]
     head = np.zeros(ecm.HEAD)
     head[ecm.W_MAGIC], head[ecm.W_VERSION], head[ecm.W_ROWS] = ecm.MAGIC, ecm.VERSION, len(rows_c)
     head[ecm.W_BASE_MV] = base_mv
+    head[ecm.W_KNEE] = round(float(getattr(cell, "knee_v", 0.0)) * (1 << 15))
     head[ecm.W_HYST_SOC] = min(_WORD_MAX, round(cell.hysteresis_soc * (1 << 16)))
     words = array("H", np.concatenate([head.astype(np.uint16), *parts]).tolist())
     words[ecm.W_CHECK] = ecm.checksum(words)

@@ -51,9 +51,12 @@ def block(random: Random) -> bytearray:
         for _ in range(33 * rows):
             words[at] = largest // 4 + random.below(largest)
             at += 1
-    while at < len(words):
+    words[ecm.W_KNEE] = random.below(4) * random.below(4000)
+    while at < len(words) - ecm.ASINH_COLUMNS:
         words[at] = random.below(400)
         at += 1
+    for i in range(ecm.ASINH_COLUMNS):
+        words[at + i] = i * 200 + random.below(400)
     return _bytes(words)
 
 

@@ -18,12 +18,15 @@ R_BITS = 5
 W_MAGIC = 0
 W_VERSION = 1
 W_ROWS = 2
+W_KNEE = 3
+"""Voltage at which v1 bends, 2^-15 V: v1 tends to knee asinh(i R1 / knee); 0: straight."""
 W_BASE_MV = 5
 """OCV words count from here in 2^-14 V."""
 W_HYST_SOC = 6
 """SoC over which the hysteresis settles, 2^-16."""
 W_CHECK = 7
 HEAD = 8
+ASINH_COLUMNS = 65
 
 RATIO_Q = 14
 """Capacity at a row's temperature over the nominal one, 2^-14."""
@@ -31,10 +34,11 @@ RATIO_Q = 14
 
 def words_needed(rows: int) -> int:
     """Length of the block. Per row: temperature (0.1 degC plus 1000, rising), capacity ratio, tau1, tau2
-    (0.1 s), OCV, R0, R1, R2 (2^-15 V at 1C); once: hysteresis (2^-14 V)."""
+    (0.1 s), OCV, R0, R1, R2 (2^-15 V at 1C); once: hysteresis (2^-14 V),
+    asinh of 0, 1/4, .. 16 (2^-12)."""
     ocv = (1 << OCV_BITS) + 1
     r = (1 << R_BITS) + 1
-    return HEAD + rows * (4 + ocv + 3 * r) + ocv
+    return HEAD + rows * (4 + ocv + 3 * r) + ocv + ASINH_COLUMNS
 
 
 def checksum(words: "array[int]") -> int:

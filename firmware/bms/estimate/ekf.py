@@ -29,16 +29,16 @@ _LOST_CPCT = 6000
 """Sigma of a SoC of which nothing is known."""
 _FLOOR_CPCT = 30
 """The smallest sigma ever told: the charge that it counts by is known no better."""
-_OFFSET_VARIANCE = 7_800_000
-"""Of the current sensor: (2.1 % of 1C)^2 in 2^-26 (1/16 C)^2."""
-_HISTORY = 116
+_OFFSET_VARIANCE = 11_000_000
+"""Of the current sensor: (2.5 % of 1C)^2 in 2^-26 (1/16 C)^2."""
+_HISTORY = 64
 """Deviation of v1, v2 after a load that nobody saw over R times 1C, 2^-8."""
 _RESTED = 6
 """The same after a rest."""
 _UNSEEN = 5
 """Variance of SoC after one second without current, 2^-26 (1/2)^2: half of 1C either way."""
 _UNSEEN_MAX_MS = 3_600_000
-_GATE = 25 << 8
+_GATE = 16 << 8
 """Squared innovation over its variance above which it corrects nothing, but widens."""
 _LEAST_MV = 500
 _MOST_MV = 6000
@@ -147,6 +147,8 @@ class Ekf:
         first = self._history
         if first:
             self._widen(first)
+            deviation = k.slow_error(x, self._tab)
+            x[k.D1] = deviation * deviation + _BIAS
             self._history = 0
         if lost_ms:
             self._lose(lost_ms)
@@ -174,11 +176,10 @@ class Ekf:
         self.sigma_cpct = max(_FLOOR_CPCT, (x[k.SIGMA] - _BIAS) * 10_000 >> 14)
 
     def _widen(self, history: int) -> None:
-        """v1 and v2 may be what a load that nobody saw has left; `history` over 256 times 1C."""
+        """v2 may be what a load that nobody saw has left; `history` over 256 times 1C."""
         x = self.words
-        for i in range(2):
-            deviation = min(0x3FFF, ((x[k.R1 + i] - _BIAS) * history >> 8) + 64)
-            x[k.D1 + i] = max(x[k.D1 + i], deviation * deviation + _BIAS)
+        deviation = min(0x3FFF, ((x[k.R1] + x[k.R2] - 2 * _BIAS) * history >> 8) + 100)
+        x[k.D2] = max(x[k.D2], deviation * deviation + _BIAS)
 
     def _lose(self, lost_ms: int) -> None:
         """The current was not measured: what has flowed is unknown, and grows with time."""

@@ -5,7 +5,9 @@ host loads words unsigned. No product leaves 31 bits; long ones are split in two
 source for CPython, bytecode and machine code.
 
 Units. SoC: 2^-26. Volts: 2^-22 V. Current as rate: 1C = 2^16; bias: 1C = 2^24.
-Covariance P = U D U' over (SoC, v1, v2, bias) in units of 1/2, 1/4 V, 1/4 V, 1/16 C: D 2^-26, U 2^-24.
+v1 is fast and follows the current without doubt; in its place the covariance has the slow error of the
+model's voltage (OCV, hysteresis, sensor). P = U D U' over (SoC, error, v2, offset) in units of 1/2, 1/4 V,
+1/4 V, 1/16 C: D 2^-26, U 2^-24.
 """
 
 import micropython
@@ -15,7 +17,8 @@ BIAS = const(0x20000000)
 
 # state words
 SOC = const(0)
-V1 = const(1)
+ERROR = const(1)
+"""Slow error of the model's voltage, as far as it is known."""
 V2 = const(2)
 OFFSET = const(3)
 """Current sensor's offset."""
@@ -58,28 +61,38 @@ REST = const(28)
 """Charge too small for one step of SoC, kept for the next sample."""
 # scratch of one correction
 H = const(29)
-"""What the voltage tells of each state, 2^-10; four words."""
+"""What the voltage tells of each state, 2^-14; four words."""
 K = const(33)
-"""Covariance of the states with the voltage, 2^-21; four words."""
+"""Covariance of the states with the voltage, 2^-25; four words."""
 NOISE = const(37)
 """Variance of the block's mean innovation, 2^-20."""
-WORDS = const(38)
+V1 = const(38)
+WORDS = const(39)
 
 # tuning, one setting for every cell and every case
-_WHITE = const(328)
+_WHITE = const(347)
 """Voltage noise, 2^-15 V (10 mV)."""
-_WHITE_IR = const(16)
+_WHITE_IR = const(40)
 """Deviation of the fast model error over the drop at R0."""
-_SLOW_V1 = const(136)
-"""Deviation of v1 from its model over R1 times 1C, 2^-8."""
+_WHITE_V1 = const(47)
+"""Deviation of v1 from its model over v1, 2^-8."""
 _SLOW_V2 = const(2)
-_SLOW_OCV = const(590)
-"""Error of the OCV, 2^-15 V (18 mV)."""
-_SLOW_EMPTY = const(5)
-"""How many times larger the slow error is at 0 % than at 15 %."""
-_WALK_SOC = const(24)
-"""Variance that SoC gains a second, 2^-26 (1/2)^2: 1 point in 20 minutes."""
-_WALK_OFFSET = const(2)
+"""Deviation of v2 from its model over R2 times 1C, 2^-8."""
+_SLOW_V2_LEAST = const(200)
+"""And the least of it, 2^-15 V (3 mV)."""
+_SLOW = const(470)
+"""Deviation of the slow error, 2^-15 V (14 mV)."""
+_SLOW_HYST = const(230)
+"""And what is added to it over the hysteresis, 2^-8."""
+_SLOW_TAU_DS = const(43800)
+"""How long the slow error lasts, 0.1 s."""
+_SLOW_EMPTY = const(3)
+"""How many times the slow errors grow from 15 % down to 0 %."""
+_WALK_SOC = const(1)
+"""Variance that SoC gains in 4 s, 2^-26 (1/2)^2: 0.2 points in an hour."""
+_WALK_OFFSET = const(10)
+_LEAST_SOC = const(1100)
+"""Least variance of SoC, 2^-26 (1/2)^2: (0.2 points)^2."""
 _CURVED = const(109)
 """Weight of the OCV's bend, 2^-6."""
 
@@ -118,6 +131,18 @@ def ratio(n: int, d: int) -> int:
     part = n // d
     n = n - part * d << 12
     return (whole << 24) + (part << 12) + n // d
+
+
+@micropython.viper
+def product_over(k: int, f: int, d: int) -> int:
+    """k f / d as 2^-24 for k 2^-25, f 2^-14, d 2^-20; with 8 more bits where all is small."""
+    n = ((k >> 13) * f >> 6) + ((k & 0x1FFF) * f >> 19)
+    if d < 0x80000:
+        if n < 0x40000:
+            if n > -0x40000:
+                n = ((k >> 13) * f << 2) + ((k & 0x1FFF) * f >> 11)
+                d = d << 8
+    return int(ratio(n, d))
 
 
 @micropython.viper
@@ -195,20 +220,43 @@ def advance(x: ptr32, tab: ptr16):
     if soc < -1342177:
         soc = -1342177
     x[SOC] = soc + BIAS
+    last = 8 + (4 + _OCV_COLUMNS + 3 * _R_COLUMNS) * rows + _OCV_COLUMNS
     drop = 0
     n = 0
     while n < 2:
         i += rows
         part = int(settle(dt, tab[i] + ((tab[i + 1] - tab[i]) * weight >> 8)))
         r = x[R1 + n] - BIAS
-        v = x[V1 + n] - BIAS
-        gap = ((rate >> 8) * r >> 1) + ((rate & 255) * r >> 9) - v
+        at = V1
+        if n > 0:
+            at = V2
+        v = x[at] - BIAS
+        gap = ((rate >> 8) * r >> 1) + ((rate & 255) * r >> 9)
+        knee = tab[3]
+        if n > 0:
+            knee = 0
+        if knee > 0:
+            # Butler and Volmer's law, the first pair's only
+            u = gap
+            if u < 0:
+                u = -u
+            u = (u >> 7 << 8) // knee
+            k = u >> 6
+            if k > 63:
+                k = 63
+            u -= k << 6
+            k += last
+            u = knee * (tab[k] + ((tab[k + 1] - tab[k]) * u >> 6)) >> 5
+            if gap < 0:
+                u = -u
+            gap = u
+        gap -= v
         if gap > 0xFFFFFF:
             gap = 0xFFFFFF
         if gap < -0xFFFFFF:
             gap = -0xFFFFFF
         v += ((gap >> 12) * part >> 6) + ((gap & 4095) * part >> 18)
-        x[V1 + n] = v + BIAS
+        x[at] = v + BIAS
         drop += v
         n += 1
     # hysteresis follows the charge moved
@@ -234,6 +282,7 @@ def advance(x: ptr32, tab: ptr16):
     ohmic = ((rate >> 8) * r >> 1) + ((rate & 255) * r >> 9)
     base = tab[5]
     drop += ohmic + base * 4194 + base * 304 // 1000 + int(ocv(tab, x[ROW] - BIAS, soc))
+    drop += x[ERROR] - BIAS
     volt = x[VOLT] - BIAS
     if volt <= 0:
         return
@@ -247,11 +296,36 @@ def advance(x: ptr32, tab: ptr16):
     ohmic = (ohmic >> 7) * _WHITE_IR
     if ohmic > 0x4000:
         ohmic = 0x4000
-    w = 0x1000000 // (_WHITE * _WHITE + ohmic * ohmic >> 6)
+    v = x[V1] - BIAS
+    if v < 0:
+        v = -v
+    v = (v >> 7) * _WHITE_V1 >> 8
+    if v > 0x2000:
+        v = 0x2000
+    ohmic = _WHITE * _WHITE + ohmic * ohmic + v * v >> 6
+    if ohmic > 0x400000:
+        ohmic = 0x400000
+    w = 0x1000000 // ohmic
     total = x[WEIGHT] - BIAS + w
     mean = x[MEAN] - BIAS
     x[MEAN] = mean + (((gap >> 7) - mean) * w + (total >> 1)) // total + BIAS
     x[WEIGHT] = total + BIAS
+
+
+@micropython.viper
+def slow_error(x: ptr32, tab: ptr16) -> int:
+    """Deviation of the slow error at this SoC, 2^-15 V."""
+    k = x[SOC] - BIAS >> 19
+    if k < 0:
+        k = 0
+    if k > 128:
+        k = 128
+    slow = _SLOW + (tab[8 + (4 + _OCV_COLUMNS + 3 * _R_COLUMNS) * tab[2] + k] * _SLOW_HYST >> 7)
+    if k < 19:
+        slow += slow * _SLOW_EMPTY * (19 - k) // 19
+    if slow > 0x3FFF:
+        slow = 0x3FFF
+    return slow
 
 
 @micropython.viper
@@ -263,46 +337,41 @@ def predict(x: ptr32, tab: ptr16):
     span = x[SPAN] - BIAS
     i = 8 + rows + row
     capacity = tab[i] + ((tab[i + 1] - tab[i]) * weight >> 8)
-    i += rows
-    e1 = int(settle(span, tab[i] + ((tab[i + 1] - tab[i]) * weight >> 8)))
-    i += rows
+    i += 2 * rows
+    e1 = int(settle(span, _SLOW_TAU_DS))
     e2 = int(settle(span, tab[i] + ((tab[i + 1] - tab[i]) * weight >> 8)))
     a1 = 0x40000 - e1 >> 3
     a2 = 0x40000 - e2 >> 3
-    r1 = x[R1] - BIAS
     r2 = x[R2] - BIAS
-    # variances that the pairs gain: what keeps them at the deviation of the slow model error
-    slow = r1 * _SLOW_V1 >> 8
-    if slow > 0x3FFF:
-        slow = 0x3FFF
-    q = (e1 >> 3) * (0x80000 - e1 >> 4) >> 14
+    v = x[ERROR] - BIAS
+    x[ERROR] = v - ((v >> 12) * e1 >> 6) + BIAS
+    # variances that the slow errors gain: what keeps them at their deviation
+    slow = int(slow_error(x, tab))
     slow = slow * slow
+    q = (e1 >> 3) * (0x80000 - e1 >> 4) >> 14
     q1 = (slow >> 14) * q + ((slow & 0x3FFF) * q >> 14) >> 1
-    slow = (r2 * _SLOW_V2 >> 8) + _SLOW_OCV
+    slow = (r2 * _SLOW_V2 >> 8) + _SLOW_V2_LEAST
     k = x[SOC] - BIAS >> 19
     if k < 0:
         k = 0
-    if k > 128:
-        k = 128
-    slow += tab[8 + (4 + _OCV_COLUMNS + 3 * _R_COLUMNS) * rows + k]
     if k < 19:
-        slow += slow * (_SLOW_EMPTY - 1) * (19 - k) // 19
+        slow += slow * _SLOW_EMPTY * (19 - k) // 19
     if slow > 0x3FFF:
         slow = 0x3FFF
-    q = (e2 >> 3) * (0x80000 - e2 >> 4) >> 14
     slow = slow * slow
+    q = (e2 >> 3) * (0x80000 - e2 >> 4) >> 14
     q2 = (slow >> 14) * q + ((slow & 0x3FFF) * q >> 14) >> 1
-    # the offset moves SoC, v1 and v2
+    # the offset moves SoC and v2
     u = x[U03] - BIAS - span * 9544 // capacity
     if u < -0x1F000000:
         u = -0x1F000000
     x[U03] = u + BIAS
     u = x[U13] - BIAS
-    x[U13] = ((u >> 14) * a1 + ((u & 0x3FFF) * a1 >> 14) >> 1) - (r1 * (e1 >> 4) >> 7) + BIAS
+    x[U13] = ((u >> 14) * a1 + ((u & 0x3FFF) * a1 >> 14) >> 1) + BIAS
     u = x[U23] - BIAS
     x[U23] = ((u >> 14) * a2 + ((u & 0x3FFF) * a2 >> 14) >> 1) - (r2 * (e2 >> 4) >> 7) + BIAS
     x[D3] = x[D3] + (span * _WALK_OFFSET >> 10)
-    # v2: shrink, add q2, hand on to v1 and SoC what it was correlated with
+    # v2: shrink, add q2, hand on to the error and SoC what they had in common
     d = x[D2] - BIAS
     half = (d >> 14) * a2 + ((d & 0x3FFF) * a2 >> 14) >> 1
     total = ((half >> 14) * a2 + ((half & 0x3FFF) * a2 >> 14) >> 1) + q2 + 1
@@ -319,17 +388,17 @@ def predict(x: ptr32, tab: ptr16):
     if part > 0x7FFF:
         part = 0x7FFF
     z = (q2 >> 14) * part + ((q2 & 0x3FFF) * part >> 14)
-    # v1, the same; `u` is what v1 has of v2
-    u = u >> 14
+    # the slow error, the same; `u` is what it has of v2
+    u = u + 0x2000 >> 14
     u01 = x[U01] - BIAS
     d = x[D1] - BIAS
     half = (d >> 14) * a1 + ((d & 0x3FFF) * a1 >> 14) >> 1
     own = (half >> 14) * a1 + ((half & 0x3FFF) * a1 >> 14) >> 1
     zu = (z >> 10) * u + ((z & 1023) * u >> 10)
     with_v2 = own + ((zu >> 10) * u + ((zu & 1023) * u >> 10)) + 1
-    t = u01 >> 14
+    t = u01 + 0x2000 >> 14
     both = (half >> 10) * t + ((half & 1023) * t >> 10)
-    t = u02 >> 14
+    t = u02 + 0x2000 >> 14
     both += (zu >> 10) * t + ((zu & 1023) * t >> 10)
     u01 = int(ratio(both, with_v2))
     total = with_v2 + q1
@@ -338,13 +407,13 @@ def predict(x: ptr32, tab: ptr16):
     if part > 0x7FFF:
         part = 0x7FFF
     t = (u01 >> 14) * part + ((u01 & 0x3FFF) * part >> 14) >> 1
-    # SoC takes what its correlation with v1 and v2 has lost
-    d = x[D0] - BIAS + (span * _WALK_SOC >> 10)
+    # SoC takes what its correlation with the other two has lost
+    d = x[D0] - BIAS + (span * _WALK_SOC + 2048 >> 12)
     lost = (q1 >> 14) * part + ((q1 & 0x3FFF) * part >> 14) >> 1
-    u = u01 >> 14
+    u = u01 + 0x2000 >> 14
     lost = (lost >> 10) * u + ((lost & 1023) * u >> 10)
     d += (lost >> 10) * u + ((lost & 1023) * u >> 10)
-    u = x[U01] - BIAS >> 14
+    u = x[U01] - BIAS + 0x2000 >> 14
     x[U01] = t + BIAS
     u = (u12 >> 14) * u
     if u > 0x1FFFFFF:
@@ -372,7 +441,7 @@ def spread(x: ptr32):
     n = 0
     i = U01
     while n < 3:
-        u = x[i] - BIAS >> 14
+        u = x[i] - BIAS + 0x2000 >> 14
         d = x[D1 + n] - BIAS
         v = (d >> 10) * u + ((d & 1023) * u >> 10)
         p += (v >> 10) * u + ((v & 1023) * u >> 10)
@@ -417,15 +486,18 @@ def linearise(x: ptr32, tab: ptr16):
         low = soc - 335544
     at_high = int(ocv(tab, row, high))
     at_low = int(ocv(tab, row, low))
-    slope = int(ratio(at_high - at_low, high - low)) >> 9
-    if slope > 0x3FFF:
-        slope = 0x3FFF
+    slope = int(ratio(at_high - at_low, high - low)) >> 5
+    # too steep for its word: the whole equation is scaled down
+    scale = 0
+    while slope > 0x7FFF:
+        slope >>= 1
+        scale += 1
     x[H] = slope + BIAS
-    x[H + 1] = 1024 + BIAS
-    x[H + 2] = 1024 + BIAS
-    x[H + 3] = BIAS - (x[R0] - BIAS >> 7)
+    x[H + 1] = (0x4000 >> scale) + BIAS
+    x[H + 2] = (0x4000 >> scale) + BIAS
+    x[H + 3] = BIAS - (x[R0] - BIAS >> 3 + scale)
     bend = at_high + at_low - 2 * int(ocv(tab, row, soc))
-    x[MEAN] = x[MEAN] - bend // 768
+    x[MEAN] = (x[MEAN] - BIAS - bend // 768 >> scale) + BIAS
     bend = bend >> 8
     if bend > 0x3FFF:
         bend = 0x3FFF
@@ -434,7 +506,8 @@ def linearise(x: ptr32, tab: ptr16):
     noise = 0x1000000 // (x[WEIGHT] - BIAS)
     if noise < 64:
         noise = 64
-    x[NOISE] = noise + ((bend * bend >> 6) * _CURVED >> 6) + BIAS
+    noise += (bend * bend >> 6) * _CURVED >> 6
+    x[NOISE] = (noise >> 2 * scale) + 4 + BIAS
 
 
 @micropython.viper
@@ -447,15 +520,17 @@ def surprise(x: ptr32) -> int:
         f = x[H + j] - BIAS
         i = 0
         while i < j:
-            f += (x[column + i] - BIAS >> 14) * (x[H + i] - BIAS) >> 10
+            u = x[column + i] - BIAS
+            h = x[H + i] - BIAS
+            f += (u >> 14) * h + ((u & 0x3FFF) * h >> 14) + 512 >> 10
             i += 1
-        if f > 0x3FFF:
-            f = 0x3FFF
-        if f < -0x3FFF:
-            f = -0x3FFF
+        if f > 0x7FFF:
+            f = 0x7FFF
+        if f < -0x7FFF:
+            f = -0x7FFF
         d = x[D0 + j] - BIAS
         v = (d >> 15) * f + ((d & 0x7FFF) * f >> 15)
-        v = (v >> 11) * f + ((v & 2047) * f >> 11)
+        v = ((v >> 13) * f >> 6) + ((v & 0x1FFF) * f >> 19)
         if v > 0x4000000:
             v = 0x4000000
         alpha += v
@@ -479,15 +554,17 @@ def correct(x: ptr32):
         f = x[H + j] - BIAS
         i = 0
         while i < j:
-            f += (x[column + i] - BIAS >> 14) * (x[H + i] - BIAS) >> 10
+            u = x[column + i] - BIAS
+            h = x[H + i] - BIAS
+            f += (u >> 14) * h + ((u & 0x3FFF) * h >> 14) + 512 >> 10
             i += 1
-        if f > 0x3FFF:
-            f = 0x3FFF
-        if f < -0x3FFF:
-            f = -0x3FFF
+        if f > 0x7FFF:
+            f = 0x7FFF
+        if f < -0x7FFF:
+            f = -0x7FFF
         d = x[D0 + j] - BIAS
         v = (d >> 15) * f + ((d & 0x7FFF) * f >> 15)
-        gain = (v >> 11) * f + ((v & 2047) * f >> 11)
+        gain = ((v >> 13) * f >> 6) + ((v & 0x1FFF) * f >> 19)
         if gain > 0x4000000:
             gain = 0x4000000
         if gain < 0:
@@ -500,24 +577,28 @@ def correct(x: ptr32):
         d -= ((d >> 15) * high << 3) + ((d >> 15) * part >> 9) + ((d & 0x7FFF) * high >> 12)
         if d < 64:
             d = 64
+        if j < 1:
+            # where the OCV is steep it would tell SoC better than SoC is defined, and drift from nothing
+            if d < _LEAST_SOC:
+                d = _LEAST_SOC
         x[D0 + j] = d + BIAS
         i = 0
         while i < j:
             u = x[column + i] - BIAS
             k = x[K + i] - BIAS
-            u -= int(ratio((k >> 11) * f + ((k & 2047) * f >> 11), before))
+            u -= int(product_over(k, f, before))
             if u > 0x1F000000:
                 u = 0x1F000000
             if u < -0x1F000000:
                 u = -0x1F000000
-            t = x[column + i] - BIAS >> 14
+            t = x[column + i] - BIAS + 0x2000 >> 14
             x[column + i] = u + BIAS
             x[K + i] = k + (v >> 10) * t + ((v & 1023) * t >> 10) + BIAS
             i += 1
         x[K + j] = v + BIAS
         column += j
         j += 1
-    y = x[MEAN] - BIAS
+    y = 2 * (x[MEAN] - BIAS)
     if y > 0x7FFF:
         y = 0x7FFF
     if y < -0x7FFF:
@@ -525,7 +606,7 @@ def correct(x: ptr32):
     i = 0
     while i < 4:
         k = x[K + i] - BIAS
-        k = int(ratio((k >> 14) * y + ((k & 0x3FFF) * y >> 14), alpha))
+        k = int(product_over(k, y, alpha))
         if k > 0x2000000:
             k = 0x2000000
         if k < -0x2000000:

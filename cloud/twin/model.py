@@ -70,7 +70,7 @@ class CellModel:
         h = side + (self.hysteresis - side) * np.exp(-np.abs(moved) / cell.hysteresis_soc)
         rest_v = cell.ocv(soc, self.temperature_c) + h * cell.hysteresis(soc)
         self.soc, self.v1_v, self.v2_v, self.hysteresis = soc[-1], v1[-1], v2[-1], h[-1]
-        chord1 = goal1 / current_a if current_a else r1  # the first pair's resistance where it is bent
+        chord1 = goal1 / current_a if abs(current_a) > 1e-9 else r1  # the bent pair as a resistance
         self._warm(current_a**2 * r0 + self.v1_v**2 / chord1 + self.v2_v**2 / r2, t[-1, 0], ambient_c)
         return rest_v + current_a * r0 + v1 + v2
 

@@ -30,7 +30,7 @@ REFERENCE_C = 25.0
 
 
 @dataclass(frozen=True)
-class Tests:
+class Measured:
     """What was measured: logs by kind, and the rated capacity."""
 
     ocv: list[Log]
@@ -50,7 +50,7 @@ class Identified:
     top_v: float
 
 
-def identify(tests: Tests, name: str, chemistry: str, tell: Callable[[str], None]) -> Identified:
+def identify(tests: Measured, name: str, chemistry: str, tell: Callable[[str], None]) -> Identified:
     """Fit a cell file to tests. Raises LogError where they do not tell enough."""
     dynamic = [*tests.pulse, *tests.drive]
     if not dynamic:
@@ -97,7 +97,7 @@ def _best(known: Knowledge, runs: list[Run], start: Fitted, name: str, choices: 
     costs: dict[float, float] = {}
     for value in choices:
         trial = replace(known, **{name: value})
-        costs[value] = fit(trial, runs, rounds=3, tell=lambda _line: None, start=start).cost
+        costs[value] = fit(trial, runs, rounds=2, tell=lambda _line: None, start=start).cost
     return min(costs, key=lambda value: costs[value])
 
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table as Printed
 
 from cloud.twin.cell import CellFile
-from cloud.twin.identify.build import Identified, Tests, identify
+from cloud.twin.identify.build import Identified, Measured, identify
 from cloud.twin.identify.prepare import anchored
 from cloud.twin.identify.read import Run, read_spec
 from cloud.twin.identify.report import plot, pooled_mv, summary, write_cell
@@ -61,7 +61,7 @@ def _print(console: Console, title: str, scores: list[Score]) -> None:
     console.print(f"{title}: {pooled_mv(scores):.1f} mV over {len(scores)} runs, each counting once")
 
 
-def _fit_record(tests: Tests, found: Identified, fitted: list[Score], tested: list[Score]) -> dict[str, Any]:
+def _record(tests: Measured, found: Identified, fitted: list[Score], tested: list[Score]) -> dict[str, Any]:
     files = {"ocv": tests.ocv, "pulse": tests.pulse, "drive": tests.drive}
     return {
         "command": "cellkeeper identify",
@@ -70,7 +70,9 @@ def _fit_record(tests: Tests, found: Identified, fitted: list[Score], tested: li
         "capacity": found.capacity.source,
         "rmse": "of terminal voltage from current, temperature, SoC, weighted by time; above_10: SoC > 0.1",
         "train_rmse_mv": round(pooled_mv(fitted), 1),
+        "train_rmse_above_10_mv": round(pooled_mv(fitted, above_10=True), 1),
         "test_rmse_mv": round(pooled_mv(tested), 1) if tested else None,
+        "test_rmse_above_10_mv": round(pooled_mv(tested, above_10=True), 1) if tested else None,
         "test": summary(tested),
     }
 
@@ -143,14 +145,14 @@ def identify_command(
     console, began = Console(), time.monotonic()
     try:
         logs = [_read(console, specs, discharge_positive) for specs in (ocv, pulse, drive)]
-        tests = Tests(logs[0], logs[1], logs[2], capacity_ah)
+        tests = Measured(logs[0], logs[1], logs[2], capacity_ah)
         held_back = _read(console, test, discharge_positive)
         found = identify(tests, name or out.stem, chemistry or "unknown", console.log)
         tested: list[Run] = anchored(held_back, found.curves, found.capacity, found.top_v)
     except LogError as error:
         raise click.ClickException(str(error)) from error
     scores = [score(found.cell, run) for run in found.runs], [score(found.cell, run) for run in tested]
-    record = _fit_record(tests, found, *scores)
+    record = _record(tests, found, *scores)
     cell = replace(_cell(found, (heat_capacity_j_k, thermal_resistance_k_w), record), source=source)
     if chemistry is None:
         cell = replace(cell, chemistry=_chemistry(cell))

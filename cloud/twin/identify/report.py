@@ -67,9 +67,10 @@ def summary(scores: list[Score]) -> dict[str, Any]:
     }
 
 
-def pooled_mv(scores: list[Score]) -> float:
-    """Root of the mean square over logs, each counting once, in mV."""
-    return float(np.sqrt(np.mean([s.rmse_mv**2 for s in scores])))
+def pooled_mv(scores: list[Score], *, above_10: bool = False) -> float:
+    """Root of the mean square over logs, each counting once, in mV; nan-free part where SoC is above 0.1."""
+    values = [s.rmse_above_10_mv if above_10 else s.rmse_mv for s in scores]
+    return float(np.sqrt(np.nanmean(np.square(values))))
 
 
 def plot(cell: CellFile, runs: list[Run], curves: list[RestCurve], path: Path) -> None:

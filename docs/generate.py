@@ -9,6 +9,8 @@ from pathlib import Path
 
 from bms.tables import faults, params, signals
 
+from docs import cells
+
 HERE = Path(__file__).parent
 NOTE = "Generated from `firmware/bms/tables/{}.py` by `make docs`; change the table, not this page.\n"
 
@@ -107,7 +109,12 @@ def protections() -> str:
     return "# Protections\n\n" + NOTE.format("faults") + "\n" + intro + "\n" + rows
 
 
-PAGES = {"parameters.md": parameters, "telemetry.md": telemetry, "protections.md": protections}
+PAGES = {
+    "parameters.md": parameters,
+    "telemetry.md": telemetry,
+    "protections.md": protections,
+    "cells.md": cells.page,
+}
 
 
 def stale() -> list[str]:

@@ -37,6 +37,7 @@ class CellFile:
     Shapes: `capacity_ratio` (capacity_temperature_c); `ocv_v` (ocv_temperature_c, ocv_soc); `hysteresis_v`
     (ocv_soc); `r0_ohm`, `r1_ohm`, `r2_ohm` (r_temperature_c, r_soc); `tau1_s`, `tau2_s` (r_temperature_c).
     `activation_k` holds the Arrhenius temperatures (E/R) of R0, R1, R2 for temperatures outside the table.
+    `knee_v` bends the first pair (see `goals`); 0: straight.
     `uncertainty` has one standard deviation for each fitted field, in its unit and shape.
     """
 
@@ -61,6 +62,7 @@ class CellFile:
     reference_c: float
     heat_capacity_j_k: float
     thermal_resistance_k_w: float
+    knee_v: float = 0.0
     uncertainty: dict[str, Any] = field(default_factory=dict[str, Any])
     source: str = ""
     fit: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -102,6 +104,15 @@ class CellFile:
         first, second = np.exp(low + w * (high - low))
         return first, second
 
+    def goals(self, current_a: Array | float, r1_ohm: Array, r2_ohm: Array) -> tuple[Array, Array]:
+        """Voltages to which v1 and v2 tend at `current_a`: i R2, and i R1 bent as charge transfer is.
+
+        The first is knee asinh(i R1 / knee), Butler-Volmer's law for the inverse: i R1 for small currents.
+        """
+        straight = current_a * r1_ohm
+        bent = self.knee_v * np.arcsinh(straight / self.knee_v) if self.knee_v else straight
+        return bent, current_a * r2_ohm
+
     @property
     def _ocv(self) -> Table:
         return self.__dict__["ocv_table"]
@@ -139,7 +150,8 @@ _SHAPES: dict[str, tuple[str, ...]] = {
 }
 _SOC_GRIDS = ("ocv_soc", "r_soc")
 _GRIDS = ("capacity_temperature_c", "ocv_temperature_c", "r_temperature_c", *_SOC_GRIDS)
-_NUMBERS = ("capacity_ah", "hysteresis_soc", "reference_c", "heat_capacity_j_k", "thermal_resistance_k_w")
+_POSITIVE = ("capacity_ah", "hysteresis_soc", "heat_capacity_j_k", "thermal_resistance_k_w")
+_NUMBERS = (*_POSITIVE, "reference_c", "knee_v")
 _MAY_BE_ZERO = ("hysteresis_v", "ocv_v")
 
 
@@ -177,8 +189,9 @@ def _checked(raw: dict[str, Any]) -> CellFile:
     values = dict(raw)
     for key in (*_GRIDS, *_SHAPES):
         values[key] = _numbers(key, raw[key])
+    values.setdefault("knee_v", 0.0)
     for key in _NUMBERS:
-        values[key] = float(_numbers(key, raw[key]).reshape(()))
+        values[key] = float(_numbers(key, values[key]).reshape(()))
     values["activation_k"] = tuple(_numbers("activation_k", raw["activation_k"]).tolist())
     if len(values["activation_k"]) != 3:
         raise CellFileError(
@@ -188,9 +201,11 @@ def _checked(raw: dict[str, Any]) -> CellFile:
         _check_grid(key, values[key])
     for key, grids in _SHAPES.items():
         _check_values(key, values[key], {grid: len(values[grid]) for grid in grids})
-    for key in ("capacity_ah", "hysteresis_soc", "heat_capacity_j_k", "thermal_resistance_k_w"):
+    for key in _POSITIVE:
         if not values[key] > 0:
             raise CellFileError(f"{key} is {values[key]}, must be above 0")
+    if not values["knee_v"] >= 0:
+        raise CellFileError(f"knee_v is {values['knee_v']}, must be 0 (straight) or above")
     return CellFile(**values)
 
 

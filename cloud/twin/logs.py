@@ -73,23 +73,37 @@ def _table(path: Path) -> Any:
     raise LogError(f"{path}: a log is a .csv or .parquet file, not {path.suffix or 'without a suffix'!r}")
 
 
-def read_log(path: Path) -> Log:
-    """Read and check one log. Raises LogError for whatever would make a run meaningless."""
+def read_log(path: Path, *, temperature_c: float | None = None, repeats: bool = False) -> Log:
+    """Read and check one log. Raises LogError for whatever would make a run meaningless.
+
+    `temperature_c` stands in for a missing column of that name. With `repeats`, of several rows of one time
+    (a change that the tester logged twice) the last is kept.
+    """
     if not path.is_file():
         raise LogError(f"{path}: no such file")
     try:
         table = _table(path)
     except (pa.ArrowException, OSError) as error:
         raise LogError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error
-    missing = [name for name in COLUMNS if name not in table.column_names]
+    given = COLUMNS if temperature_c is None or "temperature_c" in table.column_names else COLUMNS[:3]
+    missing = [name for name in given if name not in table.column_names]
     if missing:
         found = ", ".join(table.column_names)
         raise LogError(
             f"{path}: column {missing[0]!r} is missing; a log needs {', '.join(COLUMNS)}; found: {found}"
         )
-    wanted = [*COLUMNS, *(["soc"] if "soc" in table.column_names else [])]
+    wanted = [*given, *(["soc"] if "soc" in table.column_names else [])]
     data = {name: _column(path, table, name) for name in wanted}
-    time_s = data["time_s"]
+    if "temperature_c" not in data:
+        data["temperature_c"] = np.full(len(data["time_s"]), temperature_c)
+    if repeats:
+        last = np.append(np.diff(data["time_s"]) != 0, True)
+        data = {name: values[last] for name, values in data.items()}
+    _check_time(path, data["time_s"])
+    return Log(path.stem, str(path), *(data[name] for name in COLUMNS), soc=data.get("soc"))
+
+
+def _check_time(path: Path, time_s: Array) -> None:
     if len(time_s) < 2:
         raise LogError(f"{path}: {len(time_s)} rows; a log needs at least 2")
     back = np.flatnonzero(np.diff(time_s) <= 0)
@@ -98,7 +112,6 @@ def read_log(path: Path) -> Log:
         raise LogError(
             f"{path}: column 'time_s', row {row + 1}: {time_s[row]:g} does not come after {time_s[row - 1]:g}"
         )
-    return Log(path.stem, str(path), *(data[name] for name in COLUMNS), soc=data.get("soc"))
 
 
 def _column(path: Path, table: Any, name: str) -> Array:

@@ -63,22 +63,20 @@ class CellModel:
         t = dt_s * np.arange(1, steps + 1, dtype=np.float64)[:, None]
         moved = (current_a / 3600.0) * t / self.capacity_ah
         soc = self.soc + moved
-        goal1, goal2 = current_a * r1, current_a * r2
+        goal1, goal2 = cell.goals(current_a, r1, r2)
         v1 = goal1 + (self.v1_v - goal1) * np.exp(-t / tau1)
         v2 = goal2 + (self.v2_v - goal2) * np.exp(-t / tau2)
         side = np.sign(current_a)
         h = side + (self.hysteresis - side) * np.exp(-np.abs(moved) / cell.hysteresis_soc)
         rest_v = cell.ocv(soc, self.temperature_c) + h * cell.hysteresis(soc)
         self.soc, self.v1_v, self.v2_v, self.hysteresis = soc[-1], v1[-1], v2[-1], h[-1]
-        self._warm(current_a, t[-1, 0], ambient_c, (r0, r1, r2))
+        chord1 = goal1 / current_a if abs(current_a) > 1e-9 else r1  # the bent pair as a resistance
+        self._warm(current_a**2 * r0 + self.v1_v**2 / chord1 + self.v2_v**2 / r2, t[-1, 0], ambient_c)
         return rest_v + current_a * r0 + v1 + v2
 
-    def _warm(
-        self, current_a: float, span_s: float, ambient_c: Array | float, r: tuple[Array, Array, Array]
-    ) -> None:
-        cell = self.cell
+    def _warm(self, heat_w: Array, span_s: float, ambient_c: Array | float) -> None:
         # losses of the pairs as they are at the step's end: right for short steps, and for a long rest, too
-        heat_w = current_a**2 * r[0] + self.v1_v**2 / r[1] + self.v2_v**2 / r[2]
+        cell = self.cell
         goal_c = ambient_c + heat_w * cell.thermal_resistance_k_w
         fall = np.exp(-span_s / (cell.heat_capacity_j_k * cell.thermal_resistance_k_w))
         self.temperature_c = goal_c + (self.temperature_c - goal_c) * fall

@@ -24,6 +24,7 @@ def plain(cell: CellFile) -> CellFile:
     tau1_s, tau2_s = (np.full_like(tau, tau[0]) for tau in (cell.tau1_s, cell.tau2_s))
     return replace(
         cell,
+        ocv_v=np.repeat(cell.ocv_v[-1:], len(cell.ocv_v), axis=0),
         r0_ohm=flat, r1_ohm=flat, r2_ohm=flat, tau1_s=tau1_s, tau2_s=tau2_s, activation_k=(0.0, 0.0, 0.0),
     )  # fmt: skip
 
@@ -33,7 +34,8 @@ def test_every_cell_file_loads_rises_and_cites_its_source(name: str) -> None:
     cell = load_cell(name)
     assert (np.diff(cell.ocv_v, axis=1) >= 0).all()
     assert cell.source
-    assert cell.fit["train_rmse_mv"] < 30
+    assert cell.fit["train_rmse_above_10_mv"] < 20
+    assert cell.fit["test_rmse_above_10_mv"] < 35
     soc = np.array([0.1, 0.5, 0.9])
     assert cell.soc_of_ocv(cell.ocv(soc)) == pytest.approx(soc, abs=0.02)
 
@@ -79,7 +81,8 @@ def test_a_rested_cell_stands_at_its_ocv_and_its_ambient() -> None:
     loaded_v = float(model.terminal_v()[0])
     warm_c = float(model.temperature_c[0])
     model.rest(20_000, 10.0)
-    assert model.terminal_v()[0] == pytest.approx(cell.ocv(model.soc)[0], abs=1e-6)
+    settled_v = cell.ocv(model.soc, model.temperature_c) - cell.hysteresis(model.soc)
+    assert model.terminal_v()[0] == pytest.approx(settled_v[0], abs=1e-4)
     assert model.terminal_v()[0] > loaded_v
     assert pytest.approx(model.temperature_c[0], abs=1e-3) == 10.0
     assert warm_c > 12.0
@@ -102,7 +105,7 @@ def test_beyond_full_the_voltage_goes_on_rising() -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"tau1_s": [0.0]}, "tau1_s must be above 0; its least value is 0"),
+        ({"tau1_s": [0.0] * 5}, "tau1_s must be above 0; its least value is 0"),
         ({"heat_capacity_j_k": -1.0}, "heat_capacity_j_k is -1.0, must be above 0"),
         ({"capacity_temperature_c": [40.0, 25.0]}, "capacity_temperature_c must be a rising list"),
         ({"activation_k": [1.0, 2.0]}, "activation_k has 2 values, must have 3"),

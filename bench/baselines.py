@@ -35,7 +35,7 @@ _START = np.diag([0.3, 0.01, 0.01]) ** 2
 
 
 def ekf_soc(run: Run, cell: CellFile) -> Array:
-    """Extended Kalman filter with two RC pairs and constant noise, tuned by hand; double precision."""
+    """Extended Kalman filter with two RC pairs and constant noise, not tuned to a cell; double precision."""
     log = run.log
     grid = np.linspace(0.0, 1.0, 101)
     dt = _dt_s(run)

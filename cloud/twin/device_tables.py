@@ -43,7 +43,7 @@ def device_block(cell: CellFile) -> bytes:
     head = np.zeros(ecm.HEAD)
     head[ecm.W_MAGIC], head[ecm.W_VERSION], head[ecm.W_ROWS] = ecm.MAGIC, ecm.VERSION, len(rows_c)
     head[ecm.W_BASE_MV] = base_mv
-    head[ecm.W_KNEE] = round(float(getattr(cell, "knee_v", 0.0)) * (1 << 15))
+    head[ecm.W_KNEE] = round(cell.knee_v * (1 << 15))
     head[ecm.W_HYST_SOC] = min(_WORD_MAX, round(cell.hysteresis_soc * (1 << 16)))
     words = array("H", np.concatenate([head.astype(np.uint16), *parts]).tolist())
     words[ecm.W_CHECK] = ecm.checksum(words)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bms.tables import faults, limiters, params, signals
 
-from docs import rig
+from docs import cells, rig
 
 HERE = Path(__file__).parent
 NOTE = "Generated from `firmware/bms/tables/{}.py` by `make docs`; change the table, not this page.\n"
@@ -159,6 +159,7 @@ PAGES = {
     "reaction.md": reaction,
     "hazards.md": hazards,
     "derating.md": derating,
+    "cells.md": cells.page,
 }
 
 

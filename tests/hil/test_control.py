@@ -13,8 +13,9 @@ from bms.estimate.coulomb import CoulombCounter
 from bms.sample import Estimate, Snapshot
 from bms.tables import limiters, params, signals
 
-from cloud.twin.cell import Array, load_cell
+from cloud.twin.cell import load_cell
 from cloud.twin.pack import Afe, Pack, Sensors, Spread, Trace
+from cloud.twin.table import Array
 
 Record = Callable[[str, object], None]
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from cloud.twin.logs import Log, pa, pa_parquet
 from hil.cli import hil
 from hil.demo_result import count, missing_below
-from hil.logs import Log, pa, pa_parquet
 
 
 def data_file(log: Log, folder: Path) -> Path:

@@ -67,7 +67,8 @@ def test_spread_is_seeded_and_keeps_the_mean() -> None:
     assert (one.model.soc == same.model.soc).all()
     assert (one.model.soc != other.model.soc).any()
     assert one.soc == pytest.approx(0.6)
-    assert one.model.capacity_ah.mean() == pytest.approx(load_cell("lg_hg2").capacity_ah)
+    # the cells' temperatures differ by half a kelvin, and capacity with them
+    assert one.model.capacity_ah.mean() == pytest.approx(load_cell("lg_hg2").capacity_ah, rel=5e-4)
     alike = make(spread=Spread(0, 0, 0, 0))
     assert np.ptp(alike.model.soc) == 0
     with pytest.raises(ValueError, match="0 cells"):

@@ -7,6 +7,7 @@ from bms import VERSION
 from bms.control import PERIOD_MS
 from bms.control.control import Control
 from bms.estimate.coulomb import CoulombCounter
+from bms.estimate.leak import Leak
 from bms.link.reports import Reports
 from bms.memory import boots, identity
 from bms.memory.recorder import Recorder
@@ -44,6 +45,7 @@ class App:
         self.recorder = Recorder(board, self.kernel, boot, params.fingerprint(limits))
         self.estimator = CoulombCounter(who.capacity_mah, who.chemistry)
         self.recorder.resume(self.estimator)
+        self.leak = Leak(limits, who.series, who.chemistry)
         self.control = Control(limits, who.series, who.chemistry)
         self._polled_at = 0
         boot_id = boot << 32 | board.random_u32()
@@ -99,6 +101,8 @@ class App:
             kernel.take()
             self.estimator.step(self.snapshot, self.estimate)
             self.control.step(self.snapshot, self.estimate)
+            self.leak.step(self.snapshot, self.estimate)
+            kernel.monitor.measure.put("self_discharge_ma", self.leak.ma)
             self.reports.step(self.snapshot, self.estimate)
             self.recorder.step(self.snapshot, self.estimate)
             kernel.done()

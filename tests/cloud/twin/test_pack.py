@@ -120,7 +120,7 @@ def test_a_leak_empties_one_cell_unseen() -> None:
     pack.leak_a[4] = 0.5
     trace = pack.advance(0.0, 1.0, 3600)
     assert not trace.current_a.any()
-    assert pack.model.soc[4] == pytest.approx(pack.model.soc[3] - 0.5 / pack.model.cell.capacity_ah, abs=1e-6)
+    assert pack.model.soc[4] == pytest.approx(pack.model.soc[3] - 0.5 / pack.model.capacity_ah[4], abs=1e-6)
 
 
 def trace_of(current_a: float, cell_v: float) -> Trace:

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from cloud.twin.logs import Log, pa, pa_parquet
 from hil.cli import hil
 from hil.demo_result import count, missing_below
+from hil.link import ACTUATE_DTYPE
 
 
 def data_file(log: Log, folder: Path) -> Path:
@@ -140,4 +141,4 @@ def test_the_rig_prints_json_and_writes_reports(drive_log: Log, tmp_path: Path) 
     assert result["passed"]
     assert result["outcomes"][0]["trips"][0]["fault"] == "cells_lost"
     assert {p.name for p in out.iterdir()} >= {"junit.xml", "report.html", "results.json"}
-    assert (out / "lost_measurement.actuate.bin").stat().st_size == 48 * result["outcomes"][0]["ticks"]
+    assert (out / "lost_measurement.actuate.bin").stat().st_size == ACTUATE_DTYPE.itemsize * result["outcomes"][0]["ticks"]

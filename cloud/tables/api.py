@@ -26,7 +26,8 @@ class Tables(BaseModel):
 
 def _fault(row: faults.Fault) -> dict[str, Any]:
     return {
-        **vars(row),
+        **row._asdict(),
+        "when": faults.WHENS[row.when],
         "group": faults.GROUPS[row.group],
         "latch": faults.LATCHES[row.latch],
         "action": faults.ACTIONS[row.action],

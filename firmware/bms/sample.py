@@ -1,7 +1,10 @@
 """Records between the AFE, the safety tick and the tasks above it; all preallocated, integers only."""
 
+import micropython
 import struct
 from array import array
+
+from micropython import const
 
 TICK_MS = 5
 """Period of the safety tick and of the FAST group."""
@@ -16,11 +19,11 @@ UNKNOWN_CPCT = 10_000
 
 
 # The words of Sample.fast
-CURRENT = 0
-PACK = 1
-LINK = 2
-FEEDBACK = 3
-LARGEST_MA = 1 << 22
+CURRENT = const(0)
+PACK = const(1)
+LINK = const(2)
+FEEDBACK = const(3)
+LARGEST_MA = const(1 << 22)
 """Currents saturate there: times 100 ms they still fit the tick's arithmetic."""
 
 
@@ -47,14 +50,18 @@ class Sample:
         """A valid sample of `group` has been put in."""
         self.seq[group] = (self.seq[group] + 1) & 0xFFFF
 
+    @micropython.native
     def put_fast(self, current_ma: int, pack_mv: int, link_mv: int, feedback: int) -> None:
         """A valid sample of the fast group."""
+        if not -LARGEST_MA <= current_ma <= LARGEST_MA:
+            current_ma = LARGEST_MA if current_ma > 0 else -LARGEST_MA
         fast = self.fast
-        fast[CURRENT] = min(max(current_ma, -LARGEST_MA), LARGEST_MA)
+        fast[CURRENT] = current_ma
         fast[PACK] = pack_mv
         fast[LINK] = link_mv
         fast[FEEDBACK] = feedback
-        self.arrived(0)
+        seq = self.seq
+        seq[0] = (seq[0] + 1) & 0xFFFF
 
     @property
     def current_ma(self) -> int:

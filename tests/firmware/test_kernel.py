@@ -4,6 +4,7 @@ import gc
 
 import micropython
 from bms.safety.contactor import PAUSE_MS
+from bms.safety.monitor import NO_ACTION
 from bms.sample import TICK_MS
 from bms.tables.faults import FAULTS, LATCHED
 from bms.tables.params import LFP, NCA, NMC, defaults
@@ -239,3 +240,40 @@ def test_tick_allocates_nothing():
         finally:
             micropython.heap_unlock()
     assert string.active(ID["cell_over_voltage"])
+
+
+def test_a_charge_beyond_all_measure_saturates_both_ways():
+    for current_ma in (4_000_000, -4_000_000):
+        string = closed()
+        string.welded = 5  # it flows whatever the gates say
+        string.idle = True
+        string.current_ma = current_ma
+        string.run(100)
+        string.kernel.done()
+        string.run(20)
+        string.kernel.take()
+        assert abs(string.snapshot.charge_ma_ms) >= 2**29 - 1
+        assert (string.snapshot.charge_ma_ms > 0) == (current_ma > 0)
+
+
+def test_times_beyond_all_measure_saturate():
+    string = closed()
+    string.send_cells = False
+    for _ in range(3):
+        string.clock.late_ms = 2_000_000
+        string.tick()
+    string.run(4)
+    assert string.gate.bits == 0
+    assert string.active(ID["cells_lost"])
+    assert string.active(ID["tick_overrun"])
+
+
+def test_what_the_kernel_says_of_itself():
+    string = closed()
+    assert string.kernel.monitor.proven
+    assert string.kernel.monitor.action == NO_ACTION
+    assert string.kernel.monitor.measure.get("pack_mv") == sum(string.cell_mv)
+    assert string.kernel.contactor.wanted
+    assert string.kernel.contactor.gates == string.gate.bits == string.command.gates
+    assert string.command.state == string.kernel.contactor.state
+    assert string.kernel.tick_n() == string.command.tick == string.tick_n

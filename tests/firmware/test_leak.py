@@ -1,4 +1,4 @@
-"""Self-discharge: found at rest, at the right cell and size; not under load, bleeding, or from noise."""
+"""Self-discharge: found at rest, at the right cell and size; not under load, when bled, or from noise."""
 
 import gc
 
@@ -53,19 +53,30 @@ def test_a_millivolt_is_noise():
     assert bench.leak.ma == 0
 
 
-def test_load_bleeding_and_silence_begin_the_rest_anew():
-    for disturb in ("load", "bleed", "silence"):
+def test_a_cell_that_is_bled_is_no_suspect():
+    bench = Bench()
+    healthy.cells(bench.snapshot, 3700)
+    bench.minutes(SETTLE_MIN)
+    bench.estimate.balance[0] = 4
+    bench.snapshot.cell_mv[2] -= 20
+    bench.minutes(5)
+    assert bench.leak.ma == 0
+    bench.snapshot.cell_mv[1] -= 20
+    bench.minutes(5)
+    assert bench.leak.cell == 1
+
+
+def test_load_and_silence_begin_the_rest_anew():
+    for disturb in ("load", "silence"):
         bench = Bench()
         healthy.cells(bench.snapshot, 3700)
         bench.minutes(SETTLE_MIN)
         if disturb == "load":
             bench.snapshot.current_ma = -2000
-        elif disturb == "bleed":
-            bench.estimate.balance[0] = 1
         else:
             bench.snapshot.cells_known = False
         bench.leak.step(bench.snapshot, bench.estimate)
-        bench.snapshot.current_ma = bench.estimate.balance[0] = 0
+        bench.snapshot.current_ma = 0
         bench.snapshot.cells_known = True
         bench.snapshot.cell_mv[3] -= 50
         bench.minutes(SETTLE_MIN + 5)

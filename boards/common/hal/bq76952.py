@@ -150,7 +150,6 @@ class Bq76952(ChipAfe):
 
     def write(self, command: "Command", ms_low: int, ms_high: int) -> None:
         """Take the balancing bitmap; it is sent as a job of `read`."""
-        self._assumed.gates = command.gates
         self._balance = get_u16(command.balance, 0) & (1 << self.n_cells) - 1
 
     # ---- running

@@ -111,12 +111,11 @@ class NoFeedback:
     Only the link voltage then tells of a weld.
     """
 
-    def __init__(self) -> None:
-        self.gates = 0
+    command: "Command | None" = None
 
     def bits(self) -> int:
         """GATE_* bits of the contactors that are closed."""
-        return self.gates
+        return self.command.gates if self.command else 0
 
 
 def first_of(bits: int) -> int:
@@ -150,12 +149,12 @@ class ChipAfe:
         self.chip_faults = 0
         self.resets = 0
         self.isolation_kohm = NOT_MEASURED_KOHM
-        self._assumed = NoFeedback()
-        self._feedback = feedback or self._assumed
+        self._feedback = feedback or NoFeedback()
         self._bad: int = 0
 
     def bind(self, sample: "Sample", command: "Command") -> None:
-        """Nothing to look up beforehand."""
+        """Only where no contacts are wired does it matter what is commanded."""
+        self._feedback.command = command
 
     def send(self, kind: int, payload: "bytes | bytearray | memoryview") -> None:
         """Nobody listens behind a chip."""

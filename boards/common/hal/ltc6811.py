@@ -121,7 +121,6 @@ class Ltc6811(ChipAfe):
 
     def write(self, command: "Command", ms_low: int, ms_high: int) -> None:
         """Take the balancing bitmap; it goes into the chips once a frame."""
-        self._assumed.gates = command.gates
         bits = get_u16(command.balance, 0) | command.balance[2] << 16
         if bits == self._balance:
             return

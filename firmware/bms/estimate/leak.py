@@ -2,7 +2,8 @@
 
 While the pack rests, each cell's voltage is averaged over a minute and taken against the mean of all; what it
 loses against its place at the beginning of the rest, on the slope of the open-circuit voltage, is charge that
-has leaked inside the cell. Integers only, nothing allocated.
+has leaked inside the cell. A cell that is bled is no suspect; while the others are bled, a leak shows less
+what they lose. Integers only, nothing allocated.
 """
 
 from array import array
@@ -40,6 +41,7 @@ class Leak:
         self._ocv_mv = OCV_MV[chemistry]
         self.sums = array("i", [0] * n_cells)
         self._first = array("i", [0] * n_cells)
+        self._bled = bytearray(4)  # since the rest began: these empty, too
         self.periods = 0
         self._minutes = 0
         self.ma = 0
@@ -59,15 +61,16 @@ class Leak:
     def _rests(self, snapshot: "Snapshot", estimate: "Estimate") -> bool:
         if not (snapshot.fast_known and snapshot.cells_known):
             return False
-        for byte in estimate.balance:
-            if byte:
-                return False  # a cell that is bled empties, too
+        for i in range(len(self._bled)):
+            self._bled[i] |= estimate.balance[i]
         return -self._rest_ma <= snapshot.current_ma <= self._rest_ma
 
     def _begin(self) -> None:
         self.periods = self._minutes = 0
         for i in range(len(self.sums)):
             self.sums[i] = 0
+        for i in range(len(self._bled)):
+            self._bled[i] = 0
 
     def _minute(self) -> None:
         total = sum(self.sums)
@@ -80,7 +83,7 @@ class Leak:
             apart = (self.sums[i] - total // n) * _SCALE // PERIODS
             if self._minutes <= SETTLE_MIN:
                 self._first[i] = apart
-            elif self._first[i] - apart > worst:
+            elif self._first[i] - apart > worst and not self._bled[i >> 3] & 1 << (i & 7):
                 worst = self._first[i] - apart
                 cell = i
             self.sums[i] = 0

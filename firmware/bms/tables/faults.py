@@ -196,6 +196,6 @@ FAULTS: "tuple[Fault, ...]" = (
           LATCHED, OPEN_NOW, 2, 200, ALWAYS, False,
           "the non-volatile memory cannot be believed: latched faults may be lost"),
     Fault(36, "internal_short", SELF, "self_discharge_ma", ABOVE, "self_discharge_ma", "self_discharge_clear_ma", 1,
-          LATCHED, OPEN_SOFT, 2, 1500, ALWAYS, False,
+          LATCHED, OPEN_SOFT, 2, 7_200_000, ALWAYS, False,
           "a resting cell discharges by itself: an internal short is likely"),
 )  # fmt: skip

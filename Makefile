@@ -1,7 +1,7 @@
 # Cellkeeper. `make` lists what there is to do. Every target sets up what it needs.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage hil hil-full firmware flash bench lint docs lock clean FORCE
+.PHONY: help demo test coverage hil hil-full firmware flash bench cells lint docs lock clean FORCE
 
 PYTHON ?= python3
 BOARD ?= mps2_an500
@@ -74,6 +74,12 @@ endif
 hil-full: .venv/ready $(if $(CELLKEEPER_DATA),,.venv/twin) build/mps2_an500-scheduled/firmware.elf ## every scenario and campaign on every target; goes on where it was (ARGS="--seed N --count N")
 	@make/need qemu-system-arm:qemu-system-arm
 	@$(RUN) hil full $(ARGS)
+
+CELLS ?= $(basename $(notdir $(wildcard cloud/twin/cells/*.args)))
+cells: .venv/ready ## fit the shipped cell files again from CELLKEEPER_DATA (CELLS="lg_hg2 ..."), a minute or two each
+	@test -d "$(CELLKEEPER_DATA)" || { echo "CELLKEEPER_DATA must name the folder of the data sets"; exit 3; }
+	@for cell in $(CELLS); do (cd "$(CELLKEEPER_DATA)" && OMP_NUM_THREADS=1 xargs -a $(CURDIR)/cloud/twin/cells/$$cell.args \
+	    $(CURDIR)/$(RUN) identify --out $(CURDIR)/cloud/twin/cells/$$cell.json) || exit 1; done
 
 firmware: .venv/ready ## build and size the firmware of BOARD (mps2_an500, esp32, esp32s3, mimxrt1060_evk)
 	@if [ $(BOARD) = mps2_an500 ] || [ $(BOARD) = esp32 ]; then $(MAKE) --no-print-directory build/mps2_an500/firmware.elf; fi

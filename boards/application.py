@@ -7,7 +7,7 @@
 import os
 
 FIRMWARE = os.path.join("..", "firmware")
-CPYTHON_ONLY = ("bms/desk.py", "bms/contract.py")
+CPYTHON_ONLY = ("bms/desk.py", "bms/contract.py", "bms/int32.py")
 
 
 def _files():

@@ -10,7 +10,7 @@ from pathlib import Path
 from bms.deadlines import DEADLINES_MS
 from bms.tables import faults, limiters, params, signals
 
-from docs import rig
+from docs import cells, rig
 
 HERE = Path(__file__).parent
 NOTE = "Generated from `firmware/bms/tables/{}.py` by `make docs`; change the table, not this page.\n"
@@ -164,6 +164,7 @@ PAGES = {
     "reaction.md": reaction,
     "hazards.md": hazards,
     "derating.md": derating,
+    "cells.md": cells.page,
 }
 
 

@@ -12,9 +12,10 @@ import platformdirs
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from cloud.twin.logs import Log, LogError
 from hil.campaigns.power_cut import power_cut
 from hil.full import FullOptions, run_full
-from hil.logs import Log, LogError, choose_log
+from hil.logs import choose_log
 from hil.matrix import matrix
 from hil.report import print_table, write_reports
 from hil.runner import DAY_TICKS, Outcome, RunOptions, run_scenario

@@ -23,11 +23,12 @@ from rich.live import Live
 from rich.table import Table
 
 from cloud.twin.cell import load_cell
+from cloud.twin.logs import Log, LogError
 from hil.cli import state_dir as rig_state_dir
 from hil.cloud_process import CloudError, CloudProcess
 from hil.demo_result import Counts, count, fault_names, soc_mae_points
 from hil.free import FreeBoard, FreeLoop
-from hil.logs import Log, LogError, choose_log
+from hil.logs import choose_log
 from hil.plant import PlantConfig, make_plant
 from hil.runner import board_identity
 from hil.session import Session

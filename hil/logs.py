@@ -1,62 +1,15 @@
-"""Measured logs: reading, checking and choosing the input of a run.
-
-A log is one cell's test as CSV or Parquet with `time_s, current_a, voltage_v, temperature_c` and, where
-known, `soc` (0..1). Positive current charges. Steps need not be constant: a row holds until the next one.
-"""
+"""Choosing the input of a run: the drive cycle to use from a folder of logs, and the cell that fits it."""
 
 from __future__ import annotations
 
-import importlib
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from cloud.twin.cell import Array, CellFile, cell_names, load_cell
+from cloud.twin.cell import CellFile, cell_names, load_cell
+from cloud.twin.logs import COLUMNS, Log, LogError, columns_of, pa, read_log
 from hil.link import TICK_MS
-
-# Loaded so that the type checker takes them as Any: pyarrow carries no types.
-pa: Any = importlib.import_module("pyarrow")
-pa_csv: Any = importlib.import_module("pyarrow.csv")
-pa_parquet: Any = importlib.import_module("pyarrow.parquet")
-
-COLUMNS = ("time_s", "current_a", "voltage_v", "temperature_c")
-_PLAUSIBLE = {
-    "time_s": (-1e12, 1e12),
-    "current_a": (-5000.0, 5000.0),
-    "voltage_v": (0.0, 6.0),
-    "temperature_c": (-60.0, 150.0),
-    "soc": (-0.2, 1.2),
-}
-
-
-class LogError(ValueError):
-    """A log that cannot be used; the message names file, column, row, and what would be right."""
-
-
-@dataclass(frozen=True)
-class Log:
-    """One cell's log: columns of equal length, time rising. `soc` is None where the file has none."""
-
-    name: str
-    source: str
-    time_s: Array
-    current_a: Array
-    voltage_v: Array
-    temperature_c: Array
-    soc: Array | None
-    simulated: bool = False
-
-    @property
-    def capacity_ah(self) -> float | None:
-        """Capacity on which the log's own soc column is based; None without one or without a swing."""
-        if self.soc is None or np.ptp(self.soc) < 0.1:
-            return None
-        held_ah = np.concatenate(([0.0], np.cumsum(self.current_a[:-1] * np.diff(self.time_s)))) / 3600
-        slope = np.polyfit(self.soc, held_ah, 1)[0]
-        return float(slope) if slope > 0 else None
 
 
 class Cursor:
@@ -92,63 +45,6 @@ class Cursor:
         return 0.0 if self.finished else float(self.log.current_a[self.row])
 
 
-def _columns(path: Path) -> list[str]:
-    if path.suffix == ".parquet":
-        return list(pa_parquet.read_schema(path).names)
-    with path.open(encoding="utf-8", errors="replace") as file:
-        return [name.strip().strip('"') for name in file.readline().split(",")]
-
-
-def _table(path: Path) -> Any:
-    if path.suffix == ".parquet":
-        return pa_parquet.read_table(path)
-    if path.suffix == ".csv":
-        return pa_csv.read_csv(path)
-    raise LogError(f"{path}: a log is a .csv or .parquet file, not {path.suffix or 'without a suffix'!r}")
-
-
-def read_log(path: Path) -> Log:
-    """Read and check one log. Raises LogError for whatever would make a run meaningless."""
-    if not path.is_file():
-        raise LogError(f"{path}: no such file")
-    try:
-        table = _table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise LogError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error
-    missing = [name for name in COLUMNS if name not in table.column_names]
-    if missing:
-        found = ", ".join(table.column_names)
-        raise LogError(
-            f"{path}: column {missing[0]!r} is missing; a log needs {', '.join(COLUMNS)}; found: {found}"
-        )
-    wanted = [*COLUMNS, *(["soc"] if "soc" in table.column_names else [])]
-    data = {name: _column(path, table, name) for name in wanted}
-    time_s = data["time_s"]
-    if len(time_s) < 2:
-        raise LogError(f"{path}: {len(time_s)} rows; a log needs at least 2")
-    back = np.flatnonzero(np.diff(time_s) <= 0)
-    if len(back):
-        row = int(back[0]) + 1
-        raise LogError(
-            f"{path}: column 'time_s', row {row + 1}: {time_s[row]:g} does not come after {time_s[row - 1]:g}"
-        )
-    return Log(path.stem, str(path), *(data[name] for name in COLUMNS), soc=data.get("soc"))
-
-
-def _column(path: Path, table: Any, name: str) -> Array:
-    try:
-        values = np.asarray(table[name].cast(pa.float64()).to_numpy(), dtype=np.float64)
-    except pa.ArrowException as error:
-        raise LogError(f"{path}: column {name!r} is not numbers: {str(error).splitlines()[0]}") from error
-    low, high = _PLAUSIBLE[name]
-    wrong = np.flatnonzero(~((values >= low) & (values <= high)))
-    if len(wrong):
-        row = int(wrong[0])
-        what = "is missing or not a number" if np.isnan(values[row]) else f"is {values[row]:g}"
-        raise LogError(f"{path}: column {name!r}, row {row + 1} {what}; must be {low:g} to {high:g}")
-    return values
-
-
 def _drive_like(log: Log) -> bool:
     """A full-range drive: about 1 Hz, swinging current both ways, from nearly full to below a third."""
     if log.soc is None or len(log.time_s) < 1000 or float(np.median(np.diff(log.time_s))) > 2.0:
@@ -176,7 +72,7 @@ def find_drive(folder: Path, *, short: bool = False) -> Log:
     for path in sorted(p for p in folder.rglob("*") if p.suffix in (".parquet", ".csv") and p.is_file()):
         looked += 1
         try:
-            if not {*COLUMNS, "soc"} <= set(_columns(path)):
+            if not {*COLUMNS, "soc"} <= set(columns_of(path)):
                 continue
             log = read_log(path)
         except (LogError, OSError, pa.ArrowException):

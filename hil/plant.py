@@ -11,11 +11,13 @@ from typing import Protocol
 
 import numpy as np
 
-from cloud.twin.cell import Array, CellFile
+from cloud.twin.cell import CellFile
+from cloud.twin.logs import Log
 from cloud.twin.pack import Afe, Contactors, Integers, Link, Pack, Sensors, Spread, Trace, spread_around
+from cloud.twin.table import Array
 from hil.link import CELLS_EVERY, TEMPS_EVERY, TICK_MS
 from hil.load import Load, Pushes
-from hil.logs import Cursor, Log
+from hil.logs import Cursor
 
 TICK_S = TICK_MS / 1000
 ISOLATION_KOHM = 10_000

@@ -15,11 +15,11 @@ from bms.link import frame
 from bms.tables import params
 
 from cloud.twin.cell import load_cell
+from cloud.twin.logs import Log
 from cloud.twin.pack import Spread
 from hil.bad_broker import BadBroker
 from hil.free import run_free
 from hil.inject import PackFaults
-from hil.logs import Log
 from hil.plant import Plant, PlantConfig, make_plant
 from hil.record import Record
 from hil.saboteur import mutated_main, sabotaged_main

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from cloud.twin.cell import Array
-from hil.logs import Log, LogError, pa, pa_parquet, read_log
+from cloud.twin.logs import Log, LogError, pa, pa_parquet, read_log
+from cloud.twin.table import Array
 
 NAME = "simulated-chen2020"
 _CAPACITY_AH = 5.0

@@ -1,24 +1,24 @@
-"""Cell model: OCV(SoC), two RC pairs and one thermal node, vectorised over cells.
+"""Cell file: what was fitted from measurements of one cell type, and the laws that read it.
 
-    v = OCV(soc) + i R0 + v1 + v2        dv_k/dt = (i R_k - v_k) / tau_k        dsoc/dt = i / (3600 Q)
-    C_th dT/dt = i^2 R0 + v1^2/R1 + v2^2/R2 - (T - T_ambient) / R_th
+    v = OCV(soc, T) + h M(soc) + i R0 + v1 + v2
 
-R0, R1, R2 are tables over SoC, scaled with temperature by Arrhenius; the time constants are constant.
-Within one call parameters are frozen and current is constant, so that each state has a closed form: a step of
-any length is exact for them. Positive current charges.
+OCV is linear between the temperatures at which it is known and held beyond them. Resistances and time
+constants are bilinear in their logarithms over (1/T, SoC): Arrhenius between neighbours. Beyond the table's
+temperatures resistances go on with `activation_k`, time constants are held. M is half the gap between the
+rest voltages after charge and after discharge; h in -1..1 follows the charge moved:
+h -> sign(i) + (h - sign(i)) exp(-|d soc| / hysteresis_soc). Positive current charges.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from cloud.twin.table import Array, Table, place
 
 CELLS_DIR = Path(__file__).with_name("cells")
 KELVIN = 273.15
@@ -31,54 +31,128 @@ class CellFileError(ValueError):
 
 @dataclass(frozen=True)
 class CellFile:
-    """Parameters of one cell type, as fitted from measurements.
+    """Parameters of one cell type. SoC is 0..1 of the capacity at the cell's temperature; all grids rise.
 
-    `ocv_v` belongs to `ocv_soc`, `r0_ohm`, `r1_ohm`, `r2_ohm` to `r_soc` (SoC in 0..1, rising);
-    `activation_k` holds the Arrhenius temperatures (E/R) of R0, R1, R2 around `reference_c`.
+    `capacity_ah` is that of `reference_c`; `capacity_ratio` tells the capacity of other temperatures from it.
+    Shapes: `capacity_ratio` (capacity_temperature_c); `ocv_v` (ocv_temperature_c, ocv_soc); `hysteresis_v`
+    (ocv_soc); `r0_ohm`, `r1_ohm`, `r2_ohm` (r_temperature_c, r_soc); `tau1_s`, `tau2_s` (r_temperature_c).
+    `activation_k` holds the Arrhenius temperatures (E/R) of R0, R1, R2 for temperatures outside the table.
+    `knee_v` bends the first pair (see `goals`); 0: straight.
+    `uncertainty` has one standard deviation for each fitted field, in its unit and shape.
     """
 
     name: str
     chemistry: str
     capacity_ah: float
+    capacity_temperature_c: Array
+    capacity_ratio: Array
+    ocv_temperature_c: Array
     ocv_soc: Array
     ocv_v: Array
+    hysteresis_v: Array
+    hysteresis_soc: float
+    r_temperature_c: Array
     r_soc: Array
     r0_ohm: Array
     r1_ohm: Array
     r2_ohm: Array
-    tau1_s: float
-    tau2_s: float
+    tau1_s: Array
+    tau2_s: Array
     activation_k: tuple[float, float, float]
     reference_c: float
     heat_capacity_j_k: float
     thermal_resistance_k_w: float
+    knee_v: float = 0.0
+    uncertainty: dict[str, Any] = field(default_factory=dict[str, Any])
     source: str = ""
     fit: dict[str, Any] = field(default_factory=dict[str, Any])
 
-    def ocv(self, soc: Array | float) -> Array:
-        """Open-circuit voltage at `soc`, any shape; continued with the end slopes beyond 0..1."""
-        s, v = self._ocv_table
-        return np.asarray(np.interp(soc, s, v))
+    def capacity(self, temperature_c: Array) -> Array:
+        """Capacity in Ah at `temperature_c`, any shape."""
+        return self.capacity_ah * np.interp(temperature_c, self.capacity_temperature_c, self.capacity_ratio)
 
-    def soc_of_ocv(self, voltage_v: Array | float) -> Array:
-        """SoC at which the cell rests at `voltage_v`."""
-        s, v = self._ocv_table
-        return np.asarray(np.interp(voltage_v, v, s))
+    def ocv(self, soc: Array | float, temperature_c: Array | float | None = None) -> Array:
+        """Open-circuit voltage at `soc`, any shape; continued with the end slopes beyond 0..1."""
+        at = self.reference_c if temperature_c is None else temperature_c
+        return self._ocv.at(np.asarray(at, dtype=np.float64), np.asarray(soc, dtype=np.float64))
+
+    def soc_of_ocv(self, voltage_v: Array | float, temperature_c: float | None = None) -> Array:
+        """SoC at which the cell rests at `voltage_v`, hysteresis aside."""
+        soc = self._ocv.columns
+        at = np.asarray(self.reference_c if temperature_c is None else temperature_c, dtype=np.float64)
+        return np.asarray(np.interp(voltage_v, self._ocv.at(at, soc), soc))
+
+    def hysteresis(self, soc: Array) -> Array:
+        """Half the gap between the rest voltages after charge and after discharge, in V, any shape."""
+        return np.interp(soc, self.ocv_soc, self.hysteresis_v)
+
+    def resistances(self, soc: Array, temperature_c: Array) -> tuple[Array, Array, Array]:
+        """R0, R1, R2 in ohm at each (soc, temperature_c), same shape."""
+        cold, hot = self.r_temperature_c[0], self.r_temperature_c[-1]
+        inside = np.minimum(np.maximum(temperature_c, cold), hot)
+        beyond = 1 / (temperature_c + KELVIN) - 1 / (inside + KELVIN)
+        logs = self._log_r.at(-1 / (inside + KELVIN), soc) + beyond[..., None] * np.asarray(self.activation_k)
+        r = np.exp(logs)
+        return r[..., 0], r[..., 1], r[..., 2]
+
+    def taus(self, temperature_c: Array) -> tuple[Array, Array]:
+        """Time constants of the two pairs in s, shape of `temperature_c`."""
+        if len(self.r_temperature_c) == 1:
+            return np.full_like(temperature_c, self.tau1_s[0]), np.full_like(temperature_c, self.tau2_s[0])
+        left, w = place(self._log_r.rows, -1 / (temperature_c + KELVIN))
+        low, high = self._log_tau[:, left], self._log_tau[:, left + 1]
+        first, second = np.exp(low + w * (high - low))
+        return first, second
+
+    def goals(self, current_a: Array | float, r1_ohm: Array, r2_ohm: Array) -> tuple[Array, Array]:
+        """Voltages to which v1 and v2 tend at `current_a`: i R2, and i R1 bent as charge transfer is.
+
+        The first is knee asinh(i R1 / knee), Butler-Volmer's law for the inverse: i R1 for small currents.
+        """
+        straight = current_a * r1_ohm
+        bent = self.knee_v * np.arcsinh(straight / self.knee_v) if self.knee_v else straight
+        return bent, current_a * r2_ohm
 
     @property
-    def _ocv_table(self) -> tuple[Array, Array]:
-        return self.__dict__["_table"]
+    def _ocv(self) -> Table:
+        return self.__dict__["ocv_table"]
+
+    @property
+    def _log_r(self) -> Table:
+        return self.__dict__["log_r_table"]
+
+    @property
+    def _log_tau(self) -> Array:
+        return self.__dict__["log_tau_rows"]
 
     def __post_init__(self) -> None:
         s, v = self.ocv_soc, self.ocv_v
-        low = v[0] - _OVER * (v[1] - v[0]) / (s[1] - s[0])
-        high = v[-1] + _OVER * (v[-1] - v[-2]) / (s[-1] - s[-2])
-        table = (np.concatenate(([s[0] - _OVER], s, [s[-1] + _OVER])), np.concatenate(([low], v, [high])))
-        self.__dict__["_table"] = table
+        low = v[:, :1] - _OVER * (v[:, 1:2] - v[:, :1]) / (s[1] - s[0])
+        high = v[:, -1:] + _OVER * (v[:, -1:] - v[:, -2:-1]) / (s[-1] - s[-2])
+        wide = np.concatenate(([s[0] - _OVER], s, [s[-1] + _OVER]))
+        own = self.__dict__
+        own["ocv_table"] = Table(self.ocv_temperature_c, wide, np.concatenate((low, v, high), axis=1))
+        logs = np.log(np.stack((self.r0_ohm, self.r1_ohm, self.r2_ohm), axis=-1))
+        own["log_r_table"] = Table(-1 / (self.r_temperature_c + KELVIN), self.r_soc, logs)
+        own["log_tau_rows"] = np.log(np.stack((self.tau1_s, self.tau2_s)))
 
 
-_ARRAYS = ("ocv_soc", "ocv_v", "r_soc", "r0_ohm", "r1_ohm", "r2_ohm")
-_POSITIVE = ("capacity_ah", "tau1_s", "tau2_s", "heat_capacity_j_k", "thermal_resistance_k_w")
+# field -> the grids over which it is given
+_SHAPES: dict[str, tuple[str, ...]] = {
+    "capacity_ratio": ("capacity_temperature_c",),
+    "ocv_v": ("ocv_temperature_c", "ocv_soc"),
+    "hysteresis_v": ("ocv_soc",),
+    "r0_ohm": ("r_temperature_c", "r_soc"),
+    "r1_ohm": ("r_temperature_c", "r_soc"),
+    "r2_ohm": ("r_temperature_c", "r_soc"),
+    "tau1_s": ("r_temperature_c",),
+    "tau2_s": ("r_temperature_c",),
+}
+_SOC_GRIDS = ("ocv_soc", "r_soc")
+_GRIDS = ("capacity_temperature_c", "ocv_temperature_c", "r_temperature_c", *_SOC_GRIDS)
+_POSITIVE = ("capacity_ah", "hysteresis_soc", "heat_capacity_j_k", "thermal_resistance_k_w")
+_NUMBERS = (*_POSITIVE, "reference_c", "knee_v")
+_MAY_BE_ZERO = ("hysteresis_v", "ocv_v")
 
 
 def cell_names() -> list[str]:
@@ -99,111 +173,67 @@ def load_cell(name: str | Path) -> CellFile:
         raise CellFileError(f"{path}: not JSON: {error}") from error
     if not isinstance(raw, dict):
         raise CellFileError(f"{path}: must be a JSON object, not {type(raw).__name__}")
-    return _checked(path, cast(dict[str, Any], raw))
-
-
-def _checked(path: Path, raw: dict[str, Any]) -> CellFile:
+    values = cast(dict[str, Any], raw)
     try:
-        values: dict[str, Any] = {**raw, **{key: np.asarray(raw[key], dtype=np.float64) for key in _ARRAYS}}
-        a0, a1, a2 = (float(k) for k in raw["activation_k"])
-        values["activation_k"] = (a0, a1, a2)
-        cell = CellFile(**values)
-        positive = {key: float(getattr(cell, key)) for key in _POSITIVE}
+        return _checked(values)
+    except CellFileError as error:
+        raise CellFileError(f"{path}: {error}") from error
     except KeyError as error:
         raise CellFileError(f"{path}: field {error.args[0]!r} is missing") from error
-    except (TypeError, ValueError, IndexError) as error:
-        raise CellFileError(f"{path}: {error}") from error
-    for grid, tables in (("ocv_soc", ("ocv_v",)), ("r_soc", ("r0_ohm", "r1_ohm", "r2_ohm"))):
-        soc: Array = getattr(cell, grid)
-        if soc.ndim != 1 or len(soc) < 2 or not (np.diff(soc) > 0).all():
-            raise CellFileError(f"{path}: {grid} must be a rising list of at least two SoC values")
-        for table in tables:
-            values_of: Array = getattr(cell, table)
-            if values_of.shape != soc.shape:
-                raise CellFileError(f"{path}: {table} has {values_of.size} values, {grid} has {soc.size}")
-            if not (values_of >= 0).all():
-                raise CellFileError(f"{path}: {table} must not be negative")
-    for key, value in positive.items():
-        if not value > 0:
-            raise CellFileError(f"{path}: {key} is {value}, must be above 0")
-    return cell
 
 
-class CellModel:
-    """A group of cells of one type, all carrying the same current.
-
-    State arrays have one entry a cell: `soc` (0..1), `v1_v`, `v2_v`, `temperature_c`. `capacity_scale` and
-    `resistance_scale` tell this cell from the type's mean: ageing and spread.
-    """
-
-    def __init__(
-        self,
-        cell: CellFile,
-        soc: Array | float,
-        *,
-        temperature_c: Array | float = 25.0,
-        capacity_scale: Array | float = 1.0,
-        resistance_scale: Array | float = 1.0,
-    ) -> None:
-        parts = np.broadcast_arrays(soc, temperature_c, capacity_scale, resistance_scale)
-        self.soc, self.temperature_c, capacity, self.resistance_scale = (
-            np.atleast_1d(np.array(part, dtype=np.float64)) for part in parts
+def _checked(raw: dict[str, Any]) -> CellFile:
+    known = {item.name for item in fields(CellFile)}
+    if unknown := sorted(set(raw) - known):
+        raise CellFileError(f"field {unknown[0]!r} is not one of a cell file's: {', '.join(sorted(known))}")
+    values = dict(raw)
+    for key in (*_GRIDS, *_SHAPES):
+        values[key] = _numbers(key, raw[key])
+    values.setdefault("knee_v", 0.0)
+    for key in _NUMBERS:
+        values[key] = float(_numbers(key, values[key]).reshape(()))
+    values["activation_k"] = tuple(_numbers("activation_k", raw["activation_k"]).tolist())
+    if len(values["activation_k"]) != 3:
+        raise CellFileError(
+            f"activation_k has {len(values['activation_k'])} values, must have 3 (R0, R1, R2)"
         )
-        self.cell = cell
-        self.capacity_ah: Array = cell.capacity_ah * capacity
-        self.v1_v: Array = np.zeros_like(self.soc)
-        self.v2_v: Array = np.zeros_like(self.soc)
+    for key in _GRIDS:
+        _check_grid(key, values[key])
+    for key, grids in _SHAPES.items():
+        _check_values(key, values[key], {grid: len(values[grid]) for grid in grids})
+    for key in _POSITIVE:
+        if not values[key] > 0:
+            raise CellFileError(f"{key} is {values[key]}, must be above 0")
+    if not values["knee_v"] >= 0:
+        raise CellFileError(f"knee_v is {values['knee_v']}, must be 0 (straight) or above")
+    return CellFile(**values)
 
-    def resistances(self) -> tuple[Array, Array, Array]:
-        """R0, R1, R2 in ohm of each cell at its present SoC and temperature."""
-        cell = self.cell
-        warmth = 1 / (self.temperature_c + KELVIN) - 1 / (cell.reference_c + KELVIN)
-        k0, k1, k2 = cell.activation_k
-        scale = self.resistance_scale
-        return (
-            np.interp(self.soc, cell.r_soc, cell.r0_ohm) * np.exp(k0 * warmth) * scale,
-            np.interp(self.soc, cell.r_soc, cell.r1_ohm) * np.exp(k1 * warmth) * scale,
-            np.interp(self.soc, cell.r_soc, cell.r2_ohm) * np.exp(k2 * warmth) * scale,
-        )
 
-    def step(self, current_a: Array | float, dt_s: float, ambient_c: Array | float) -> Array:
-        """Advance by one step at constant current; terminal voltage of each cell at its end, in V."""
-        return self.advance(current_a, dt_s, 1, ambient_c)[0]
+def _numbers(key: str, given: object) -> Array:
+    try:
+        values = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise CellFileError(f"{key} must be a number or lists of numbers: {error}") from error
+    if not np.isfinite(values).all():
+        raise CellFileError(f"{key} holds a value that is not a finite number")
+    if key in _NUMBERS and values.ndim:
+        raise CellFileError(f"{key} must be one number, not a list")
+    return values
 
-    def advance(self, current_a: Array | float, dt_s: float, steps: int, ambient_c: Array | float) -> Array:
-        """Advance by `steps` steps of `dt_s` at constant current (one for all cells, or one each).
 
-        Returns the terminal voltages at the end of each step, shape (steps, cells), in V.
-        """
-        cell = self.cell
-        r0, r1, r2 = self.resistances()
-        t = dt_s * np.arange(1, steps + 1, dtype=np.float64)[:, None]
-        soc = self.soc + (current_a / 3600.0) * t / self.capacity_ah
-        fall1 = np.exp(t / -cell.tau1_s)
-        fall2 = np.exp(t / -cell.tau2_s)
-        goal1, goal2 = current_a * r1, current_a * r2
-        v1 = goal1 + (self.v1_v - goal1) * fall1
-        v2 = goal2 + (self.v2_v - goal2) * fall2
-        voltage_v = cell.ocv(soc) + current_a * r0 + v1 + v2
-        self.soc, self.v1_v, self.v2_v = soc[-1], v1[-1], v2[-1]
-        self._warm(current_a, t[-1, 0], ambient_c, (r0, r1, r2))
-        return voltage_v
+def _check_grid(key: str, grid: Array) -> None:
+    least = 2 if key in _SOC_GRIDS else 1
+    if grid.ndim != 1 or len(grid) < least or not (np.diff(grid) > 0).all():
+        what = "two SoC values" if least == 2 else "one temperature"
+        raise CellFileError(f"{key} must be a rising list of at least {what}")
 
-    def _warm(
-        self, current_a: Array | float, span_s: float, ambient_c: Array | float, r: tuple[Array, Array, Array]
-    ) -> None:
-        cell = self.cell
-        tiny = 1e-9  # ohm: a pair without resistance has no loss either
-        # losses of the pairs as they are at the step's end: right for short steps, and for a long rest, too
-        heat_w = current_a**2 * r[0] + self.v1_v**2 / (r[1] + tiny) + self.v2_v**2 / (r[2] + tiny)
-        goal_c = ambient_c + heat_w * cell.thermal_resistance_k_w
-        fall = np.exp(-span_s / (cell.heat_capacity_j_k * cell.thermal_resistance_k_w))
-        self.temperature_c = goal_c + (self.temperature_c - goal_c) * fall
 
-    def terminal_v(self, current_a: float = 0.0) -> Array:
-        """Terminal voltage of each cell now, at `current_a`, in V."""
-        return self.cell.ocv(self.soc) + current_a * self.resistances()[0] + self.v1_v + self.v2_v
-
-    def rest(self, seconds: float, ambient_c: Array | float) -> None:
-        """Park: no current for `seconds`."""
-        self.step(0.0, seconds, ambient_c)
+def _check_values(key: str, values: Array, shape: dict[str, int]) -> None:
+    if values.shape != tuple(shape.values()):
+        want = " x ".join(f"{n} ({grid})" for grid, n in shape.items())
+        raise CellFileError(f"{key} has shape {list(values.shape)}, must have {want}")
+    if key in _MAY_BE_ZERO:
+        if not (values >= 0).all():
+            raise CellFileError(f"{key} must not be negative; its least value is {values.min():g}")
+    elif not (values > 0).all():
+        raise CellFileError(f"{key} must be above 0; its least value is {values.min():g}")

@@ -14,7 +14,9 @@ import numpy as np
 from bms.tables import signals
 from numpy.typing import NDArray
 
-from cloud.twin.cell import Array, CellFile, CellModel
+from cloud.twin.cell import CellFile
+from cloud.twin.model import CellModel
+from cloud.twin.table import Array
 
 Integers = NDArray[np.int64]
 

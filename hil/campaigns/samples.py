@@ -12,7 +12,7 @@ from bms.tables import params
 from numpy.typing import NDArray
 
 from cloud.twin.cell import cell_names, load_cell
-from hil.logs import LogError, pa, pa_csv, pa_parquet
+from cloud.twin.logs import LogError, pa, pa_csv, pa_parquet
 
 RATE_HZ = 200
 SENSORS = 4

@@ -7,9 +7,10 @@ from functools import cache
 
 import pytest
 
+from cloud.twin.logs import Log
 from hil.campaigns.dead_man import dead_man
 from hil.campaigns.flips import KINDS, flip_some
-from hil.logs import Log, choose_log
+from hil.logs import choose_log
 from hil.runner import Outcome, RunOptions, run_scenario
 from hil.scenario import find_scenario, scenarios
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cloud.twin.cell import load_cell
-from hil.logs import Log
+from cloud.twin.logs import Log
 from hil.simulate import drive_profile
 
 

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from cloud.twin.logs import Log, pa, pa_parquet
 from hil.cli import hil
 from hil.demo_result import count, missing_below
 from hil.link import ACTUATE_DTYPE
-from hil.logs import Log, pa, pa_parquet
 
 
 def data_file(log: Log, folder: Path) -> Path:
@@ -141,6 +141,5 @@ def test_the_rig_prints_json_and_writes_reports(drive_log: Log, tmp_path: Path) 
     assert result["passed"]
     assert result["outcomes"][0]["trips"][0]["fault"] == "cells_lost"
     assert {p.name for p in out.iterdir()} >= {"junit.xml", "report.html", "results.json"}
-    assert (out / "lost_measurement.actuate.bin").stat().st_size == ACTUATE_DTYPE.itemsize * result[
-        "outcomes"
-    ][0]["ticks"]
+    recorded = (out / "lost_measurement.actuate.bin").stat().st_size
+    assert recorded == ACTUATE_DTYPE.itemsize * result["outcomes"][0]["ticks"]

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from cloud.twin.logs import Log, pa, pa_parquet
 from hil import full
 from hil.full import FullOptions, Part, run_full
-from hil.logs import Log, pa, pa_parquet
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from cloud.twin.cell import load_cell
-from hil.logs import LogError, choose_log, find_drive, matching_cell, pa, pa_parquet, read_log
+from cloud.twin.logs import LogError, pa, pa_parquet, read_log
+from hil.logs import choose_log, find_drive, matching_cell
 from hil.simulate import drive_profile
 
 

@@ -10,7 +10,7 @@ import pytest
 from bms.link import frame
 
 from cloud.twin.cell import load_cell
-from hil.logs import Log
+from cloud.twin.logs import Log
 from hil.plant import PlantConfig, make_plant
 from hil.report import write_reports
 from hil.runner import Outcome, RunOptions, board_identity, mutated_firmware, run_scenario

@@ -1,0 +1,221 @@
+"""Accuracy of the device's SoC filter on measured cells, beside baselines that get the same inputs.
+
+Logs come from CELLKEEPER_DATA; the sets below name what is held back from fitting. Five cases, one setting
+for all, the filter not told which: see `cases`. Errors are in points of SoC over the whole log; `max` counts
+from 600 s on. The reference itself is a coulomb count, good to 1-3 points.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from bench.baselines import coulomb_soc, ekf_soc, ocv_soc
+from bench.row import Row
+from cloud.twin.cell import CellFile, load_cell
+from cloud.twin.logs import Log, pa_parquet
+from cloud.twin.table import Array
+from hil.replay import Run, replay
+
+OFFSET_C, GAIN = 0.017, 1.005
+OFFSET_V = 0.005
+SETTLED_S = 600.0
+LATE_START = 0.6
+
+
+@dataclass(frozen=True)
+class Held:
+    """Held-back logs of one cell type: (name, ambient in degC), and the bounds to reach."""
+
+    folder: str
+    cell: str
+    logs: tuple[tuple[str, float], ...]
+    mean: float
+    worst: float
+    largest: float
+
+
+SETS = {
+    "LG HG2": Held(
+        "lg_hg2",
+        "lg_hg2",
+        (
+            ("40degC_557_Mixed3", 40.0),
+            ("25degC_551_US06", 25.0),
+            ("0degC_589_US06", 0.0),
+            ("n10degC_596_UDDS", -10.0),
+            ("n20degC_611_Mixed5", -20.0),
+        ),
+        0.7, 1.5, 4.0,
+    ),
+    "Panasonic": Held(
+        "panasonic_pf",
+        "panasonic_pf",
+        (
+            ("25C_US06_03_20_17_01_43", 25.0),
+            ("25C_HWFTa_03_20_17_05_56", 25.0),
+            ("25C_HWFTb_03_20_17_19_27", 25.0),
+            ("10C_US06_03_27_17_09_06", 10.0),
+            ("10C_HWFET_03_27_17_09_06", 10.0),
+            ("0C_US06_06_02_17_04_58", 0.0),
+            ("0C_HWFET_06_02_17_10_43", 0.0),
+            ("m10C_US06_06_07_17_08_39", -10.0),
+            ("m10C_HWFET_06_07_17_08_39", -10.0),
+        ),
+        0.9, 1.5, 4.0,
+    ),
+    "A123": Held(
+        "a123_esc",
+        "a123_26650",
+        (("dyn_m5C_script1", -5.0), ("dyn_25C_script1", 25.0)),
+        1.25, 2.5, 6.0,
+    ),
+}  # fmt: skip
+
+
+def held_log(data: Path, held: Held, name: str, ambient_c: float) -> Log:
+    """A held-back log; one without a temperature gets its chamber's."""
+    table = pa_parquet.read_table(data / held.folder / f"{name}.parquet")
+    columns = {
+        key: table[key].to_numpy().astype(np.float64) for key in ("time_s", "current_a", "voltage_v", "soc")
+    }
+    t = columns["time_s"]
+    known = "temperature_c" in table.column_names
+    temperature_c = (
+        table["temperature_c"].to_numpy().astype(np.float64) if known else np.full(len(t), ambient_c)
+    )
+    return Log(name, name, t, columns["current_a"], columns["voltage_v"], temperature_c, soc=columns["soc"])
+
+
+def truth(log: Log) -> Array:
+    """The log's reference SoC."""
+    if log.soc is None:
+        raise ValueError(f"{log.name}: no reference SoC")
+    return log.soc
+
+
+def tail(log: Log, first: int) -> Log:
+    """The log from row `first` on."""
+    return replace(
+        log,
+        time_s=log.time_s[first:],
+        current_a=log.current_a[first:],
+        voltage_v=log.voltage_v[first:],
+        temperature_c=log.temperature_c[first:],
+        soc=truth(log)[first:],
+    )
+
+
+def cases(log: Log, cell: CellFile) -> Iterator[tuple[str, float, Run]]:
+    """(case, its weight in the mean, run): the reference is that of the run's log."""
+    soc = truth(log)
+    begin = float(soc[0])
+    yield "nominal", 1.0, Run(log, begin)
+    wrong_a = log.current_a * GAIN + OFFSET_C * cell.capacity_ah
+    yield "current", 1.0, Run(replace(log, current_a=wrong_a), begin)
+    yield "voltage", 1.0, Run(replace(log, voltage_v=log.voltage_v + OFFSET_V), begin)
+    yield "told 30 low", 1.0, Run(log, begin - 0.3)
+    late = tail(log, int(np.argmax(soc <= LATE_START)))
+    yield "loaded, 30 low", 0.5, Run(late, LATE_START - 0.3)
+    yield "loaded, 30 high", 0.5, Run(late, LATE_START + 0.3)
+
+
+@dataclass(frozen=True)
+class Score:
+    """One run: errors in points, and the share of rows within two sigma."""
+
+    log: str
+    ambient_c: float
+    case: str
+    weight: float
+    mae: float
+    rmse: float
+    p99: float
+    largest: float
+    inside: float
+
+
+def score(log: Log, ambient_c: float, case: str, weight: float, soc: Array, sigma: Array) -> Score:
+    """How an estimate lies to its log's reference."""
+    wrong = np.abs(soc - truth(log)) * 100
+    settled = log.time_s - log.time_s[0] >= SETTLED_S
+    return Score(
+        log.name, ambient_c, case, weight, float(wrong.mean()), float(np.sqrt((wrong**2).mean())),
+        float(np.quantile(wrong, 0.99)), float(wrong[settled].max()), float((wrong <= 200 * sigma).mean()),
+    )  # fmt: skip
+
+
+def scores(data: Path, held: Held, target: str = "unix") -> tuple[list[Score], dict[str, list[Score]]]:
+    """Scores of the device's filter, and those of each baseline, on every held-back log and case."""
+    cell = load_cell(held.cell)
+    plan = [
+        (ambient_c, case, weight, run)
+        for name, ambient_c in held.logs
+        for case, weight, run in cases(held_log(data, held, name, ambient_c), cell)
+    ]
+    found = replay([run for *_, run in plan], cell, target)
+    ours = [
+        score(run.log, ambient_c, case, weight, estimate.soc, estimate.soc_sigma)
+        for (ambient_c, case, weight, run), estimate in zip(plan, found, strict=True)
+    ]
+    baselines: dict[str, list[Score]] = {}
+    for name, method in (("coulomb", coulomb_soc), ("OCV", ocv_soc), ("2-RC EKF", ekf_soc)):
+        baselines[name] = [
+            score(run.log, t, case, weight, method(run, cell), np.zeros(len(run.log.time_s)))
+            for t, case, weight, run in plan
+        ]
+    return ours, baselines
+
+
+def mean_mae(some: list[Score]) -> float:
+    """Mean over temperatures of the mean over cases, every log of a temperature counting alike."""
+    by_temperature = [
+        np.average(
+            [s.mae for s in some if s.ambient_c == t], weights=[s.weight for s in some if s.ambient_c == t]
+        )
+        for t in sorted({s.ambient_c for s in some})
+    ]
+    return float(np.mean(by_temperature))
+
+
+def _rows(name: str, held: Held, ours: list[Score], baselines: dict[str, list[Score]]) -> Iterator[Row]:
+    yield Row(f"{name}: mean MAE", mean_mae(ours), "points", "temperatures and five cases", f"<= {held.mean}")
+    temperatures = sorted({s.ambient_c for s in ours})
+    at = {t: [s for s in ours if s.ambient_c == t] for t in temperatures}
+    worst = max(mean_mae(at[t]) for t in temperatures)
+    yield Row(f"{name}: worst temperature", worst, "points", "", f"<= {held.worst}")
+    largest = max(ours, key=lambda s: s.largest)
+    note = f"{largest.log}, {largest.case}"
+    yield Row(f"{name}: max after 600 s", largest.largest, "points", note, f"<= {held.largest}")
+    inside = float(np.mean([s.inside for s in ours]))
+    yield Row(f"{name}: within 2 sigma", 100 * inside, "%", "pooled", "93-99")
+    least = 100 * min(float(np.mean([s.inside for s in at[t]])) for t in temperatures)
+    yield Row(f"{name}: within 2 sigma, worst temperature", least, "%", "", ">= 88")
+    for t in temperatures:
+        for case in dict.fromkeys(s.case for s in at[t]):
+            some = [s for s in at[t] if s.case == case]
+            note = "RMSE {:.2f}, p99 {:.2f}, max {:.2f}".format(
+                *(float(np.mean(v)) for v in zip(*((s.rmse, s.p99, s.largest) for s in some), strict=True))
+            )
+            yield Row(f"{name} {t:+.0f} degC, {case}", float(np.mean([s.mae for s in some])), "points", note)
+    for baseline, theirs in baselines.items():
+        largest = max(theirs, key=lambda s: s.largest)
+        worst = max(mean_mae([s for s in theirs if s.ambient_c == t]) for t in temperatures)
+        note = f"worst temperature {worst:.2f}"
+        yield Row(
+            f"{name}: {baseline}, mean MAE", mean_mae(theirs), "points", f"{note}, max {largest.largest:.1f}"
+        )
+
+
+def run() -> list[Row]:
+    """Rows of every set that CELLKEEPER_DATA holds."""
+    data = Path(os.environ.get("CELLKEEPER_DATA", ""))
+    rows: list[Row] = []
+    for name, held in SETS.items():
+        if (data / held.folder).is_dir() and held.folder:
+            rows += _rows(name, held, *scores(data, held))
+    return rows

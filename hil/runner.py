@@ -64,7 +64,7 @@ class Outcome:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        errors = soc_errors(self.record) if self.record.actuates and self.record.soc else []
+        errors = soc_errors(self.record) if self.record.actuates and self.record.soc else np.zeros(0)
         return {
             "scenario": self.scenario.name,
             "target": self.target,

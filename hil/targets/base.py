@@ -39,8 +39,8 @@ class BoardSetup:
 
     `identity` is written into a new NVM file; `broker` is HOST:PORT or empty; `firmware`, `image` and `main`
     (the text of main.py) replace the project's own: for mutation tests, and to sabotage the main loop.
-    `gdb` is the path of a socket at which an emulator offers its debugger. `spoilt_state`: a new NVM's journal
-    of latched faults cannot be read.
+    `gdb` is the path of a socket at which an emulator offers its debugger. `spoilt_state`: a new NVM's
+    journal of latched faults cannot be read.
     """
 
     identity: dict[str, object]

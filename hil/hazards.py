@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 CLAUSES_ARE = "reference, to be verified against the standard's text"
-"""What every clause named below is: a hint for whoever makes a safety case. None was looked up in the standard."""
+"""What every clause named below is: a hint for whoever makes a safety case, named from memory."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,8 @@ HAZARDS = (
         ("task_overrun", "tick_overrun", "watchdog_reset"),
         (
             "controller_hang", "controller_fill_heap", "controller_collect", "controller_spin",
-            "watchdog_resets", "watchdog_slow_task", "watchdog_derates", "broker_floods", "regression_broker_hangs", "campaign dead_man",
+            "watchdog_resets", "watchdog_slow_task", "watchdog_derates", "broker_floods",
+            "regression_broker_hangs", "campaign dead_man",
         ),
         (
             "IEC 60730-1 H.2.18.10.4 (independent time-slot monitoring)",

@@ -6,9 +6,9 @@ import html
 
 import numpy as np
 
+from hil.expect import FAULT_ROWS
 from hil.link import TICK_MS
 from hil.record import Record, Values
-from hil.scenario import FAULT_ROWS
 from hil.verdict import Trip, bits
 
 _AROUND_TICKS = 60

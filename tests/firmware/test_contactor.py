@@ -136,14 +136,36 @@ def test_an_action_leads_out_of_every_state_at_once():
         (COOL_DOWN, TRIPPED, TRIPPED),
     ):  # fmt: skip
         for action, after in ((OPEN_NOW, now), (OPEN_SOFT, soft), (DERATE, state)):
-            bench = in_state(state)
-            bench.current_ma = 5000
-            bench.tell(action)
-            assert bench.tick() == after, (STATES[state], action)
+            for proven in (True, False):
+                bench = in_state(state)
+                bench.current_ma = 5000
+                bench.tell(action, proven)
+                assert bench.tick() == after, (STATES[state], action)
     for action, after in ((OPEN_NOW, WELD_TEST), (OPEN_SOFT, OPENING)):
-        bench = in_state(OPENING)
-        bench.tell(action)
+        for proven in (True, False):
+            bench = in_state(OPENING)
+            bench.tell(action, proven)
+            assert bench.tick() == after
+
+
+def test_opening_needs_no_proof():
+    for state, after in ((PRECHARGE, WELD_TEST), (CLOSED, OPENING)):
+        bench = in_state(state)
+        bench.tell(NOTHING, proven=False)
+        bench.contactor.wanted = False
         assert bench.tick() == after
+    for current_ma, ms in ((0, 1), (5000, SOFT_MS)):
+        bench = in_state(OPENING)
+        bench.tell(NOTHING, proven=False)
+        bench.current_ma = current_ma
+        assert bench.run(ms) == WELD_TEST
+    bench = in_state(WELD_TEST)
+    bench.tell(NOTHING, proven=False)
+    assert bench.run(LIMITS["weld_test_ms"]) == OPEN
+    bench = in_state(PRECHARGE)
+    bench.tell(NOTHING, proven=False)
+    assert bench.run(LIMITS["precharge_timeout_ms"]) == COOL_DOWN
+    assert bench.run(LIMITS["precharge_cooldown_ms"]) == OPEN
 
 
 def test_closing_waits_for_the_pause_the_wish_and_the_proof():

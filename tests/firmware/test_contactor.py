@@ -256,6 +256,11 @@ def test_precharge_gives_up_in_time_cools_down_and_tries_again():
     assert bench.tick() == OPEN
 
 
+def run_to(bench: Bench, state: int):
+    while bench.contactor.state != state:
+        bench.run(500)
+
+
 def failed_tries(bench: Bench) -> "list[int]":
     """From PRECHARGE, after each of its failures, whether it has been one too many."""
     said: "list[int]" = []
@@ -278,12 +283,10 @@ def test_precharge_fails_with_its_last_try():
 def test_a_closing_forgets_the_tries_that_failed():
     bench = in_state(COOL_DOWN)
     bench.link_mv = PACK_MV
-    while bench.contactor.state != CLOSED:
-        bench.run(500)
+    run_to(bench, CLOSED)
     bench.link_mv = 0
     bench.contactor.wanted = False
-    while bench.contactor.state != OPEN:
-        bench.run(500)
+    run_to(bench, OPEN)
     bench.contactor.wanted = True
     assert failed_tries(bench) == [0, 0, 1]
 

@@ -253,6 +253,11 @@ def test_reset_cause_in_words(bench: Bench, cause: int, text: str) -> None:
     assert bench.board().reset_cause() == text
 
 
+def test_reset_starts_the_controller_anew(bench: Bench) -> None:
+    bench.board().reset()
+    assert bench.chip.was_reset
+
+
 def test_idle_lets_time_pass_but_not_much(bench: Bench) -> None:
     board, before = bench.board(), bench.chip.now_ms
     board.idle()

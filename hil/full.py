@@ -31,7 +31,11 @@ from hil.vary import shifted
 
 JOURNAL = ROOT / "build" / "hil" / "full.jsonl"
 RESULTS = ROOT / "docs" / "results.json"
-_SOURCES = ("firmware", "boards", "hil", "cloud/twin")
+_SOURCES = {
+    "drive/": ("firmware/bms/safety", "firmware/bms/tables", "firmware/bms/sample.py", "hil/campaigns"),
+    "": ("firmware", "boards", "hil", "cloud/twin"),
+}
+"""What a verdict depends on, by the beginning of a part's name: measured drives meet the kernel alone."""
 
 
 @dataclass(frozen=True)
@@ -57,22 +61,25 @@ class Part:
     do: Callable[[], dict[str, Any]]
 
 
-def fingerprint() -> str:
-    """Of everything that a verdict depends on."""
+def fingerprint(sources: tuple[str, ...]) -> str:
+    """Of files, and of all below folders."""
     digest = hashlib.sha256()
-    for folder in _SOURCES:
-        for path in sorted((ROOT / folder).rglob("*")):
+    for source in sources:
+        for path in sorted([ROOT / source, *(ROOT / source).rglob("*")]):
             if path.suffix in (".py", ".c", ".h", ".yaml", ".json", ".toml"):
                 digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
 
 class Journal:
-    """What has been done: one JSON object a line. A line that was cut off is passed over."""
+    """What has been done: one JSON object a line. A line that was cut off is passed over.
 
-    def __init__(self, path: Path, key: str, *, fresh: bool) -> None:
+    `settings` and what a part depends on must be the same for its result to count.
+    """
+
+    def __init__(self, path: Path, settings: str, *, fresh: bool) -> None:
         self.path = path
-        self._key = key
+        self._keys = {name: f"{fingerprint(sources)}:{settings}" for name, sources in _SOURCES.items()}
         self.done: dict[str, dict[str, Any]] = {}
         if fresh:
             path.unlink(missing_ok=True)
@@ -85,15 +92,18 @@ class Journal:
             row = json.loads(line)
         except json.JSONDecodeError:
             return
-        if row.get("key") == self._key:
+        if row.get("key") == self._key(str(row.get("name"))):
             self.done[row["name"]] = row["result"]
+
+    def _key(self, name: str) -> str:
+        return next(key for begin, key in self._keys.items() if name.startswith(begin))
 
     def add(self, name: str, result: dict[str, Any]) -> None:
         """A part is done."""
         self.done[name] = result
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a") as file:
-            file.write(json.dumps({"key": self._key, "name": name, "result": result}) + "\n")
+            file.write(json.dumps({"key": self._key(name), "name": name, "result": result}) + "\n")
 
 
 def _scenario_parts(options: FullOptions) -> Iterator[Part]:
@@ -164,8 +174,7 @@ def _results(parts: list[Part], jobs: int) -> Iterator[tuple[Part, dict[str, Any
 
 def run_full(options: FullOptions, console: Console) -> int:
     """Do all that has not been done; returns how many parts failed. Prints as it goes."""
-    key = f"{fingerprint()}:{options.seed}:{options.count}"
-    journal = Journal(JOURNAL, key, fresh=options.fresh)
+    journal = Journal(JOURNAL, f"{options.seed}:{options.count}", fresh=options.fresh)
     parts = [*_scenario_parts(options), *_campaign_parts(options), *_drive_parts(options)]
     parts = [part for part in parts if not options.only or part.name.startswith(options.only)]
     to_do = [part for part in parts if part.name not in journal.done]

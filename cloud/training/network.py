@@ -174,12 +174,13 @@ def quantise(model: Any, bits: list[int]) -> tuple[list[Layer], Output]:
             w = weight.detach().numpy().reshape(4, n, -1)
             scale = (np.maximum(np.abs(w).reshape(4, -1).max(1), 1e-6) / 127).astype(np.float32)
             matrices.append(Matrix(_int8(w, scale), scale))
-        bias = (layer.bias_ih_l0 + layer.bias_hh_l0).detach().numpy().reshape(4, n).astype(np.float64)
+        summed: Any = (layer.bias_ih_l0 + layer.bias_hh_l0).detach().numpy()
+        bias: NDArray[np.float64] = np.asarray(summed, dtype=np.float64).reshape(4, n)
         steps = np.float32(scale_in) * matrices[0].scale
-        whole = np.round(bias / steps[:, None].astype(np.float64)).astype(np.int32)
-        layers.append(Layer(scale_in, 0, HIDDEN_SCALE, 0, cell, *matrices, whole))
+        whole: NDArray[np.int32] = np.rint(bias / steps[:, None].astype(np.float64)).astype(np.int32)
+        layers.append(Layer(scale_in, 0, HIDDEN_SCALE, 0, cell, matrices[0], matrices[1], whole))
         scale_in = HIDDEN_SCALE
     w = model["head"].weight.detach().numpy()[0]
     scale = np.float32(max(float(np.abs(w).max()), 1e-6) / 127)
-    bias = float(model["head"].bias.detach()[0]) / (HIDDEN_SCALE * float(scale))
-    return layers, Output(_int8(w, np.array([scale]))[...], float(scale), round(bias))
+    offset = float(model["head"].bias.detach()[0]) / (HIDDEN_SCALE * float(scale))
+    return layers, Output(_int8(w, np.array([scale])), float(scale), round(offset))

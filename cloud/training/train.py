@@ -50,7 +50,7 @@ class Trained:
     """State of the float network before any rounding."""
     rows: list[Window]
     bits: list[int]
-    losses: list[dict[str, float]] = field(default_factory=list)
+    losses: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
 
 
 def disturbed(sequence: Samples, plan: Plan, random: Random) -> Samples:
@@ -123,8 +123,8 @@ def chunks(lanes: Lanes, rows: list[Window], rounded: bool, size: int) -> Iterat
     weight = (lanes.measured & np.isfinite(lanes.soc)).astype(np.float32) * _ramp(lanes)
     for at in range(0, len(soc), size):
         s = slice(at, at + size)
-        parts = (np.asarray(a[s], dtype=np.float32) for a in (x, soc, weight))
-        yield Batch(*(torch.from_numpy(p) for p in parts), torch.from_numpy(lanes.first[at]))
+        parts = [torch.from_numpy(np.asarray(a[s], dtype=np.float32)) for a in (x, soc, weight)]
+        yield Batch(parts[0], parts[1], parts[2], torch.from_numpy(lanes.first[at]))
 
 
 def _ramp(lanes: Lanes) -> Any:
@@ -178,6 +178,15 @@ def _phase(
     best, kept = math.inf, None
     name = "rounded" if rounded else "float"
     watched = beside(watch)
+
+    def on_watched() -> float:
+        with torch.no_grad():
+            return _epoch(model, chunks(watched, rows, rounded, plan.chunk), step, None)
+
+    if rounded:
+        # training with rounding must earn its place over rounding alone
+        best, kept = on_watched(), {k: v.clone() for k, v in model.state_dict().items()}
+        say(f"rounded, not yet trained: watch {best:.3g}")
     for epoch in range(epochs):
         began = time.monotonic()
         for group in optimiser.param_groups:
@@ -187,8 +196,7 @@ def _phase(
         error = _epoch(model, chunks(pool.draw(plan, random), rows, rounded, plan.chunk), step, optimiser)
         entry = {"epoch": float(len(trained.losses)), "train": error}
         if epoch % 3 == 2 or epoch == epochs - 1:
-            with torch.no_grad():
-                entry["watch"] = _epoch(model, chunks(watched, rows, rounded, plan.chunk), step, None)
+            entry["watch"] = on_watched()
             if entry["watch"] < best:
                 best, kept = entry["watch"], {k: v.clone() for k, v in model.state_dict().items()}
         entry["seconds"] = time.monotonic() - began

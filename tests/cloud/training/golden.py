@@ -65,9 +65,9 @@ def network(case: Case) -> tuple[list[Layer], Output]:
             matrices.append(Matrix(values, spread.astype(np.float32)))
         steps = np.float64(np.float32(scale)) * matrices[0].scale
         bias = np.round(rng.normal(0, 1, (4, units)) / steps[:, None]).astype(np.int32)
-        layers.append(
-            Layer(scale, zero, case.hidden_scale, case.hidden_zero, case.cell_bits, *matrices, bias)
-        )
+        kernel, recurrent = matrices
+        hidden = (case.hidden_scale, case.hidden_zero, case.cell_bits)
+        layers.append(Layer(scale, zero, *hidden, kernel, recurrent, bias))
         n_in, scale, zero = units, case.hidden_scale, case.hidden_zero
     return layers, Output(rng.integers(-127, 128, n_in).astype(np.int8), 0.4 / 127, 300)
 

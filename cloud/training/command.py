@@ -130,9 +130,7 @@ def _plots(trained: Trained, test: Trial, soc: dict[str, Array], stem: Path) -> 
 @click.option("--units", type=Units(), default="24", show_default=True, help="Cells of each layer.")
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--epochs", type=click.IntRange(1), default=90, show_default=True, help="In floats.")
-@click.option(
-    "--rounded-epochs", type=click.IntRange(1), default=20, show_default=True, help="With rounding."
-)
+@click.option("--rounded-epochs", type=click.IntRange(0), default=0, show_default=True, help="With rounding.")
 @click.option("--out", type=DIR, default=Path("build/training"), show_default=True)
 def train_command(
     model: str, data: Path, split_name: str, units: list[int], seed: int, epochs: int,

@@ -21,6 +21,8 @@ from cloud.twin.table import Array
 OFFSET_C, GAIN, OFFSET_V = 0.017, 1.005, 0.005
 LATE_START = 0.6
 SETTLED_S = 600
+SIGMA_MARGIN = 1.5
+"""Watched logs are of the training logs' kind; one of another kind errs more."""
 
 Weights = Mapping[str, NDArray[np.float32]]
 """A float network: `layers.N.weight_ih_l0` and so on as torch names them, `head.weight`, `head.bias`."""
@@ -75,7 +77,7 @@ class Trial:
                 wrong.mean(),
                 math.sqrt((wrong**2).mean()),
                 np.quantile(wrong, 0.99),
-                wrong[settled].max(),
+                wrong[settled].max(initial=0.0),
             )
             out.append(Score(*label, *(round(float(f), 4) for f in figures)))
         return out
@@ -150,7 +152,8 @@ def float_soc(weights: Weights, rows: Sequence[Window], over: Trial) -> Array:
 
 
 def sigmas(over: Trial, soc: Array) -> dict[float, list[float]]:
-    """Deviation of SoC after 1, 2, 4, ... 2048 samples at each chamber temperature, never rising."""
+    """Sigma of SoC after 1, 2, 4, ... 2048 samples at each chamber temperature, never rising:
+    SIGMA_MARGIN times the deviation."""
     table: dict[float, list[float]] = {}
     for t in sorted({label[1] for label in over.labels}):
         squares: list[list[float]] = [[] for _ in range(SIGMAS)]
@@ -164,7 +167,7 @@ def sigmas(over: Trial, soc: Array) -> dict[float, list[float]]:
                 if len(part):
                     squares[k].append(float((part**2).mean()))
         root = [math.sqrt(float(np.mean(s))) if s else 1.0 for s in squares]
-        table[t] = [max(root[k:]) for k in range(SIGMAS)]
+        table[t] = [SIGMA_MARGIN * max(root[k:]) for k in range(SIGMAS)]
     return table
 
 

@@ -1,5 +1,6 @@
 """The network in floats, and the same with the device's rounding in the loop (quantisation-aware training).
 
+The shipped networks are rounded after training, without it: on logs left out that stays closer to the floats.
 The rounding is that of bms/estimate/lstm_kernel.py where it can be felt: weights, the cell state's steps, the
 hidden state's steps. Gradients pass through it unchanged (straight-through estimator, Bengio 2013).
 """

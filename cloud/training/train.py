@@ -27,8 +27,8 @@ class Plan:
 
     units: list[int]
     seed: int = 1
-    epochs: int = 60
-    rounded_epochs: int = 15
+    epochs: int = 90
+    rounded_epochs: int = 0
     lanes: int = 128
     length: int = 6144
     chunk: int = 96
@@ -223,7 +223,8 @@ def train(logs: list[Named], watch: list[Named], capacity_ah: float, plan: Plan,
     x = torch.from_numpy(unrounded(sources(pool.draw(plan, random)), rows))
     trained.bits = net.cell_bits(net.largest_cells(model, x))
     say(f"cell states of 2^-{trained.bits}")
-    _phase(trained, plan, pool, watched, random, True, say)
+    if plan.rounded_epochs:
+        _phase(trained, plan, pool, watched, random, True, say)
     return trained
 
 

@@ -20,7 +20,8 @@ def test_digests(n: int) -> None:
     case, (name, units, text, marks) = golden.CASES[n], CASES[n]
     assert (name, units) == (case.name, case.units[-1])
     assert pack(*golden.network(case)) == binascii.a2b_base64(text)
-    steps = golden.MARKS[1]
+    # the device, which is faster at it, goes further (tests/firmware/test_lstm.py)
+    steps = golden.MARKS[1 if n == 0 else 0]
     assert golden.digests(case, golden.by_desk(case, steps)) == marks[steps]
 
 

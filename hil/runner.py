@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from bms.link import frame
 from bms.tables import params
 
@@ -52,18 +53,12 @@ class Outcome:
 
     @property
     def sha256(self) -> str:
-        """Of all ACTUATE frames (header and payload), equal on every target in lock-step.
-
-        But for the counts of the report store: writing to a real memory takes time, and puts a report off.
-        """
-        frames = self.record.frames().copy()
-        for name in ("kept", "next_seq"):
-            frames[name] = 0
-        return hashlib.sha256(frames.tobytes()).hexdigest()
+        """Of all ACTUATE frames (header and payload), equal on every target in lock-step."""
+        return hashlib.sha256(bytes(self.record.actuates)).hexdigest()
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        errors = soc_errors(self.record) if self.record.actuates and self.record.soc else None
+        errors = soc_errors(self.record) if self.record.actuates and self.record.soc else np.zeros(0)
         return {
             "scenario": self.scenario.name,
             "target": self.target,
@@ -73,7 +68,7 @@ class Outcome:
             "simulated": self.simulated,
             "ticks": len(self.record.frames()),
             "actuate_sha256": self.sha256,
-            "soc_mae_points": None if errors is None else round(float(errors.mean()), 3),
+            "soc_mae_points": round(float(np.mean(errors)), 3) if len(errors) else None,
             "checks": [check.as_dict() for check in self.checks],
             "trips": [asdict(trip) for trip in self.trips],
         }
@@ -149,7 +144,8 @@ def make_session(scenario: Scenario, log: Log | None, options: RunOptions, broke
     main = mutated_main(scenario.mutate) if scenario.mutate else main
     setup = BoardSetup(
         board_identity(plant, chemistry, scenario.name), firmware=options.firmware, image=options.image,
-        broker=broker, main=main, gdb=options.gdb,
+        broker=broker, main=main, gdb=options.gdb, spoilt_state=scenario.nvm == "corrupt",
+        extra_env={"CELLKEEPER_CAUSE": scenario.boot_cause} if scenario.boot_cause else {},
     )  # fmt: skip
     lockstep = options.clock == "lockstep"
     board = make_target(

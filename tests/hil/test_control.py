@@ -166,8 +166,12 @@ def test_a_load_that_follows_the_limit_empties_the_pack_without_a_trip(
     cell: str, demand_a: float, ambient_c: float, record_property: Record
 ) -> None:
     loop = Loop(cell, 0.25, spread_soc=0.005, ageing=1.5, ambient_c=ambient_c, series=4)
-    for _ in range(9000):
+    # The device's OCV is that of 25 degC: a cold pack begins with an error that a counter keeps.
+    told_low = max(0.0, 0.25 - loop.estimate.soc_cpct / 10_000)
+    for n in range(24_000):  # a cold aged pack has a tenth of its current left long before its charge is out
         loop.load(demand_a)
+        if n > 6000 and loop.estimate.discharge_limit_da == 0:
+            break
     limiter = limiters.LIMITERS[loop.estimate.discharge_limiter].name
     record_property(
         f"discharge of {cell} at {ambient_c:g} degC",
@@ -176,9 +180,8 @@ def test_a_load_that_follows_the_limit_empties_the_pack_without_a_trip(
     )
     assert loop.worst.low_v * 1000 > loop.limits["cell_uv_mv"]
     assert loop.estimate.discharge_limit_da * 100 < 0.1 * -loop.limits["discharge_max_ma"]
-    # A cold aged cell may have its lowest voltage well before it is empty.
-    at_its_voltage = min(loop.snapshot.cell_mv) < loop.limits["cell_uv_mv"] + 200
-    assert loop.model.soc.mean() < 0.06 or (ambient_c < 0 and at_its_voltage)
+    assert told_low < (0.01 if ambient_c == 25.0 else 0.05)
+    assert loop.model.soc.mean() < 0.06 + told_low
 
 
 @pytest.mark.parametrize(("cell", "demand_a"), [("lg_hg2", 8.0), ("panasonic_pf", 5.0), ("a123_26650", 10.0)])

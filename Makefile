@@ -1,7 +1,7 @@
 # Cellkeeper. `make` lists what there is to do. Every target sets up what it needs.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage hil hil-full firmware flash bench cells lint docs lock clean FORCE
+.PHONY: help demo test coverage hil hil-full firmware flash bench cells train lint docs lock clean FORCE
 
 PYTHON ?= python3
 BOARD ?= mps2_an500
@@ -81,6 +81,14 @@ cells: .venv/ready ## fit the shipped cell files again from CELLKEEPER_DATA (CEL
 	@for cell in $(CELLS); do (cd "$(CELLKEEPER_DATA)" && OMP_NUM_THREADS=1 xargs -a $(CURDIR)/cloud/twin/cells/$$cell.args \
 	    $(CURDIR)/$(RUN) identify --out $(CURDIR)/cloud/twin/cells/$$cell.json) || exit 1; done
 
+# PyTorch stays out of the lock: pinned with its dependencies it would bring CUDA where nobody wants it.
+NETWORKS ?= $(basename $(notdir $(wildcard cloud/training/splits/*.json)))
+train: .venv/ready ## train the shipped networks again from CELLKEEPER_DATA (NETWORKS="lg_hg2 ..."), a quarter of an hour each
+	@test -d "$(CELLKEEPER_DATA)" || { echo "CELLKEEPER_DATA must name the folder of the data sets"; exit 3; }
+	@$(PIP) -e '.[dev,boards,train]' torch==2.13.0
+	@for name in $(NETWORKS); do $(RUN) train --model soc --split $$name --out build/training $(ARGS) && \
+	    for end in ckls npz tflite json; do cp build/training/soc_$$name.$$end cloud/training/networks/; done || exit 1; done
+
 firmware: .venv/ready ## build and size the firmware of BOARD (mps2_an500, esp32, esp32s3, mimxrt1060_evk)
 	@if [ $(BOARD) = mps2_an500 ] || [ $(BOARD) = esp32 ]; then $(MAKE) --no-print-directory build/mps2_an500/firmware.elf; fi
 	@if [ $(BOARD) = esp32 ]; then make/need qemu-system-arm:qemu-system-arm; fi
@@ -108,7 +116,7 @@ docs: .venv/ready ## generate docs/ from the tables
 
 lock: .venv/ready ## renew requirements.lock
 	@.venv/bin/python -m pip install -q uv
-	@.venv/bin/uv pip compile -q --universal --python-version 3.11 --extra dev --extra twin --extra boards --extra postgres \
+	@.venv/bin/uv pip compile -q --universal --python-version 3.11 --extra dev --extra twin --extra boards --extra postgres --extra train \
 	    --no-emit-index-url --no-emit-find-links --no-annotate --no-header --upgrade pyproject.toml -o requirements.lock
 
 clean: ## remove what was built

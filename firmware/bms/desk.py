@@ -15,14 +15,18 @@ from typing import Any
 class Address:
     """A buffer with the views that a cast to a pointer picks."""
 
-    def __init__(self, buffer: Any) -> None:
+    def __init__(self, buffer: Any, offset: int = 0) -> None:
         self.views = {code: _cast(buffer, code) for code in "BHi"}
+        self._offset = offset
         self._further: dict[int, Address] = {}
 
     def __add__(self, n: int) -> "Address":
         if n not in self._further:
-            self._further[n] = Address(self.views["B"][n:])
+            self._further[n] = Address(self.views["B"][n:], self._offset + n)
         return self._further[n]
+
+    def __lt__(self, other: "Address") -> bool:
+        return self._offset < other._offset
 
 
 def address(buffer: Any) -> Any:

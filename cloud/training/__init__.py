@@ -1,0 +1,1 @@
+"""Training of the estimators' networks on measured logs, and what the device reads of them."""

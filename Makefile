@@ -1,7 +1,7 @@
 # Cellkeeper. `make` lists what there is to do. Every target sets up what it needs.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test hil hil-full firmware flash bench cells lint docs lock clean FORCE
+.PHONY: help demo test coverage hil hil-full firmware flash bench cells lint docs lock clean FORCE
 
 PYTHON ?= python3
 BOARD ?= mps2_an500
@@ -53,8 +53,15 @@ demo: .venv/ready cloud/dashboard/dist/index.html $(if $(CELLKEEPER_DATA),,.venv
 
 test: .venv/ready .venv/twin cloud/dashboard/dist/index.html build/mps2_an500-scheduled/firmware.elf ## every test
 	@make/need qemu-system-arm:qemu-system-arm mosquitto:mosquitto chromium:chromium
-	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory lint coverage
 	@$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder -m "not long" $(ARGS)
+
+# The random walks of TestPack belong to `make test`: what they alone reach would be covered by chance.
+COVERS := $(wildcard $(patsubst %,tests/firmware/test_%.py,contactor frame frame_properties guard kernel limiters measure \
+    monitor ocv params protections safety_properties signals))
+coverage: .venv/ready ## branch coverage of safety/, tables/ and link/frame by the firmware's tests: 100 % or it fails
+	@.venv/bin/python -m coverage run -m pytest -q -n 0 -k "not TestPack" $(COVERS)
+	@.venv/bin/python -m coverage report
 
 hil: .venv/ready $(if $(CELLKEEPER_DATA),,.venv/twin) ## the rig's scenarios (ARGS=--matrix: all that are generated; TARGET=cpython|unix|mps2_an500|serial EMULATOR=qemu|renode SCENARIO=...)
 ifeq ($(TARGET),mps2_an500)

@@ -39,7 +39,8 @@ def faulty(log: Log, capacity_ah: float, random: np.random.Generator) -> Run:
     last = int(np.searchsorted(log.time_s, log.time_s[-1] - SPAN_S))
     begin = int(random.integers(0, max(1, last)))
     end = int(np.searchsorted(log.time_s, log.time_s[begin] + SPAN_S))
-    keep = np.flatnonzero(random.random(end - begin) >= LOST) + begin
+    rows = np.arange(begin, end)
+    keep = rows[random.random(len(rows)) >= LOST]
     sides = random.choice(np.array([-1.0, 1.0]), 4)
     current_a = log.current_a[keep] * (1 + sides[0] * GAIN) + sides[1] * OFFSET_C * capacity_ah
     piece = replace(

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from bms.deadlines import DEADLINES_MS
 from bms.tables import faults, limiters, params, signals
 
 from docs import cells, rig
@@ -65,10 +66,14 @@ def telemetry() -> str:
     )
     states = ", ".join(f"{i} {name}" for i, name in enumerate(signals.STATES))
     phases = ", ".join(f"{i} {name}" for i, name in enumerate(signals.CHARGE_PHASES))
+    tasks = ", ".join(
+        f"{i} {name} ({ms} ms)" for i, (name, ms) in enumerate(zip(signals.TASKS, DEADLINES_MS, strict=True))
+    )
     return (
         f"# Telemetry\n\n{NOTE.format('signals')}\nSchema {signals.SCHEMA}. Payloads are CBOR maps with "
         f"integer keys.\n\n## Message fields\n\n{fields}\n## Signals of a sample\n\n{rows}\n"
-        f"## Contactor states\n\n{states}\n\n## Charge phases\n\n{phases}\n"
+        f"## Contactor states\n\n{states}\n\n## Charge phases\n\n{phases}\n\n"
+        f"## Tasks and their deadlines\n\n{tasks}\n"
     )
 
 

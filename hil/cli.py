@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -152,13 +153,16 @@ def _ticks(scenario: Scenario, log: Log | None) -> int:
 )
 @click.option("--fresh", is_flag=True, help="Begin anew instead of going on.")
 @click.option("--only", multiple=True, help="Only the parts whose names begin so.")
+@click.option(
+    "--jobs", default=os.cpu_count() or 1, show_default="processors", help="Parts tried side by side."
+)
 def full(
     targets: tuple[str, ...], seed: int, count: int, phases: int, data: Path | None, fresh: bool,
-    only: tuple[str, ...],
+    only: tuple[str, ...], jobs: int,
 ) -> None:  # fmt: skip
     """Every scenario and campaign on every target; goes on where it was interrupted."""
     console = Console()
-    options = FullOptions(targets or NAMES[:-1], seed, count, phases, data, state_dir(), fresh, only)
+    options = FullOptions(targets or NAMES[:-1], seed, count, phases, data, state_dir(), fresh, only, jobs)
     try:
         failures = run_full(options, console)
     except (ScenarioError, LogError, TargetError, ValueError) as error:

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
+import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,8 @@ from typing import Any
 from rich.console import Console
 
 from hil.campaigns.registry import Campaign, campaigns
+from hil.campaigns.samples import log_files
+from hil.campaigns.trips import Finding, summary, try_file
 from hil.logs import choose_log
 from hil.matrix import matrix
 from hil.runner import RunOptions, run_scenario
@@ -41,6 +46,7 @@ class FullOptions:
     state_dir: Path
     fresh: bool = False
     only: tuple[str, ...] = ()
+    jobs: int = 1
 
 
 @dataclass(frozen=True)
@@ -122,29 +128,63 @@ def _campaign_parts(options: FullOptions) -> Iterator[Part]:
     return (part(campaign) for campaign in campaigns())
 
 
+def _drive_parts(options: FullOptions) -> Iterator[Part]:
+    """False and missed trips on measured drives, a file a part."""
+    name = options.data or os.environ.get("CELLKEEPER_DATA")
+    folder = Path(name) if name else None
+    if folder is None or not folder.is_dir():
+        return iter(())
+
+    def part(path: Path) -> Part:
+        name = f"drive/{path.relative_to(folder).as_posix()}"
+        return Part(name, lambda: try_file(path, folder, options.seed))
+
+    return (part(path) for path in log_files(folder))
+
+
+_parts: list[Part] = []
+"""What the workers, who are forks, take their work from: a part is a closure and does not travel."""
+
+
+def _do(index: int) -> dict[str, Any]:
+    return _parts[index].do()
+
+
+def _results(parts: list[Part], jobs: int) -> Iterator[tuple[Part, dict[str, Any]]]:
+    """Parts as they are done, `jobs` side by side."""
+    _parts[:] = parts
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("fork")) as pool:
+        running = {pool.submit(_do, index): part for index, part in enumerate(parts)}
+        try:
+            for future in as_completed(running):
+                yield running[future], future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
 def run_full(options: FullOptions, console: Console) -> int:
     """Do all that has not been done; returns how many parts failed. Prints as it goes."""
     key = f"{fingerprint()}:{options.seed}:{options.count}"
     journal = Journal(JOURNAL, key, fresh=options.fresh)
-    parts = [*_scenario_parts(options), *_campaign_parts(options)]
+    parts = [*_scenario_parts(options), *_campaign_parts(options), *_drive_parts(options)]
     parts = [part for part in parts if not options.only or part.name.startswith(options.only)]
-    console.print(f"{len(parts)} parts, seed {options.seed}, journal {journal.path}")
-    began, failures = time.monotonic(), 0
-    for n, part in enumerate(parts, 1):
-        known = part.name in journal.done
-        if not known:
-            journal.add(part.name, part.do())
-        result = journal.done[part.name]
-        failures += not result["passed"]
+    to_do = [part for part in parts if part.name not in journal.done]
+    console.print(f"{len(parts)} parts, {len(to_do)} to do, seed {options.seed}, journal {journal.path}")
+    began = time.monotonic()
+    for n, (part, result) in enumerate(_results(to_do, options.jobs), 1):
+        journal.add(part.name, result)
         if not result["passed"]:
             console.print(f"[red]FAIL[/] {part.name}: {result['detail']}")
-        elif not known and (n % 20 == 0 or part.name.startswith("campaign")):
-            console.print(f"{n} of {len(parts)} after {time.monotonic() - began:.0f} s: {part.name}")
+        elif n % 20 == 0 or not part.name.startswith("scenario"):
+            console.print(f"{n} of {len(to_do)} after {time.monotonic() - began:.0f} s: {part.name}")
+    failed = [part.name for part in parts if not journal.done[part.name]["passed"]]
     if not options.only:
         RESULTS.write_text(json.dumps(results(journal.done, options), indent=1) + "\n")
         console.print(f"results for the documentation: {RESULTS}")
-    console.print(f"{'FAILED' if failures else 'passed'}: {len(parts) - failures} of {len(parts)} parts")
-    return failures
+    for name in failed:
+        console.print(f"[red]failed[/] {name}: {journal.done[name]['detail']}")
+    console.print(f"{'FAILED' if failed else 'passed'}: {len(parts) - len(failed)} of {len(parts)} parts")
+    return len(failed)
 
 
 def results(done: dict[str, dict[str, Any]], options: FullOptions) -> dict[str, Any]:
@@ -164,5 +204,17 @@ def results(done: dict[str, dict[str, Any]], options: FullOptions) -> dict[str, 
         "scenarios": scenario_names,
         "campaigns": {
             name.split("/", 1)[1]: result for name, result in done.items() if name.startswith("campaign/")
-        },
+        }
+        | {"trips": _trips(done)},
     }
+
+
+def _trips(done: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    findings = [
+        Finding(**{key: value for key, value in result.items() if key not in ("passed", "detail")})
+        for name, result in done.items()
+        if name.startswith("drive/") and result["drive"] is not None
+    ]
+    if not findings:
+        return {"passed": True, "detail": "not run: no folder of measured logs (--data or CELLKEEPER_DATA)"}
+    return summary(findings)

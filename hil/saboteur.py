@@ -1,4 +1,4 @@
-"""A main.py that runs the unchanged application and spoils its main loop at a given moment.
+"""A main.py that runs the unchanged application and spoils its main loop at a given moment after power-on.
 
 It also prints where the memory that protects lies, for the emulator's debugger.
 """
@@ -12,6 +12,7 @@ from hil.scenario import Controller
 _MAIN = """\
 import gc
 import micropython
+import time
 
 if hasattr(gc, "threshold"):
     gc.threshold(4096)
@@ -49,8 +50,27 @@ def spin():
         n ^= 1
 
 
+def slow():
+    # A task that takes 40 ms each time: inside the period, but past its deadline.
+    leak = app.leak.step
+
+    def dawdle(snapshot, estimate):
+        begun = time.ticks_ms()
+        while time.ticks_diff(time.ticks_ms(), begun) < 40:
+            pass
+        leak(snapshot, estimate)
+
+    app.leak.step = dawdle
+    app.step = step
+
+
+def reboot():
+    app.step = step
+    app.reboot()
+
+
 def sabotaged():
-    if app.kernel.tick_n() < AT_TICK:
+    if app.kernel.tick_n() < AT_TICK or not FIRST:
         step()
     else:
         print("saboteur: %s")
@@ -70,7 +90,9 @@ def print_areas():
     print("areas end")
 
 
-app = App(Board())
+board = Board()
+FIRST = board.reset_cause() == "power-on"
+app = App(board)
 try:
     print_areas()
 except ImportError:
@@ -106,6 +128,6 @@ def mutated_main(changes: dict[str, int]) -> str:
 
 
 def sabotaged_main(controller: Controller) -> str:
-    """Text of the main.py for that fault."""
+    """Text of the main.py for that fault; after a reset it leaves the main loop alone."""
     at_tick = round(controller.at_s * 1000 / TICK_MS)
     return _MAIN % (at_tick, controller.kind, controller.kind)

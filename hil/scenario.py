@@ -17,7 +17,6 @@ from hil.load import Load
 SCENARIO_DIR = Path(__file__).with_name("scenarios")
 FAULT_ROWS = {row.name: row for row in faults.FAULTS}
 TARGET_NAMES = ("cpython", "unix", "mps2_an500", "serial")
-CONTROLLER_KINDS = ("hang", "fill_heap", "collect", "spin")
 _PARAMS = {row.name for row in params.PARAMS}
 _FORBID = ConfigDict(extra="forbid", frozen=True)
 _LEAD_S = 0.2
@@ -93,11 +92,12 @@ class Inject(BaseModel):
 class Controller(BaseModel):
     """A fault inside the controller, from `at_s` of its own time on: the main loop hangs (`hang`), fills the
     heap and goes on trying (`fill_heap`), does nothing but collect garbage (`collect`), or spins in machine
-    code that lets nothing scheduled in (`spin`)."""
+    code that lets nothing scheduled in (`spin`); one task is past its deadline from then on (`slow`); or the
+    application is told to reboot, once (`reboot`)."""
 
     model_config = _FORBID
     at_s: Seconds
-    kind: Literal["hang", "fill_heap", "collect", "spin"]
+    kind: Literal["hang", "fill_heap", "collect", "spin", "slow", "reboot"]
 
 
 class LoadSpec(BaseModel):

@@ -191,15 +191,17 @@ class Session:
         when the board stays silent for HUNG_S wall seconds.
         """
         done = 0
+        settled = False  # not while it still starts
         while done < ticks and not (until and until()):
             if self._restarts and self.plant.tick >= self._restarts[0]:
                 self._restarts.pop(0)
                 self._begin_anew(self.board.restart)
+                settled = False
             wires = self.next_ticks(min(quantum, ticks - done))
             want = self.actuates + len(wires)
             self.sent += len(wires)
             self.board.send(b"".join(wires))
-            end = time.monotonic() + (RESET_S if resets else HUNG_S)
+            end = time.monotonic() + (RESET_S if resets and settled else HUNG_S)
             while self.actuates < want:
                 if self.receive(max(0.0, end - time.monotonic()), want - self.actuates):
                     end = time.monotonic() + HUNG_S
@@ -207,11 +209,14 @@ class Session:
                     if resets:
                         self.record.silence(want - self.actuates, self.sent)
                         self._begin_anew(lambda: None)
+                        settled = False
                         break
                     raise TargetError(
                         f"{self.board.name}: hung at tick {self.plant.tick}: {want - self.actuates} ACTUATE "
                         f"frames missing after {HUNG_S:.0f} s; console: {self.board.console_tail()}"
                     )
+            else:
+                settled = True
             done += len(wires)
             if progress:
                 progress(len(wires))

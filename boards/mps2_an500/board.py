@@ -115,6 +115,10 @@ class Board:
                 return text
         return "unknown"
 
+    def reset(self) -> None:
+        """Start anew."""
+        machine.reset()
+
     def start_safety_timer(self, callback: "Callable[[int], None]", period_ms: int) -> None:
         """Call `callback(0)` each period_ms: in interrupt context where the image was built so."""
         while True:

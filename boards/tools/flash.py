@@ -27,6 +27,7 @@ from boards.tools.boardfile import BoardError, BoardFile
 
 _PYTHON_TOOLS = {"esptool": "esptool", "mpremote": "mpremote"}
 _PORT_WAIT_S = 60.0
+_BLOCK = 4096
 _MOUNTS = ("/media", "/run/media", "/Volumes", "/mnt")
 
 
@@ -134,6 +135,28 @@ def check_firmware(path: Path, suffixes: tuple[str, ...]) -> None:
         )
     if path.suffix not in suffixes:
         raise BoardError(f"firmware file {path} must end in {' or '.join(suffixes)}")
+
+
+def check_space(row: BoardFile, sizes: mpy.Sizes) -> None:
+    """BoardError when the files do not fit the board's file system (littlefs, two blocks a folder)."""
+    folders = {folder for name in sizes.bytes_by_file for folder in Path(name).parents}
+    blocks = sum(-(-size // _BLOCK) for size in sizes.bytes_by_file.values()) + 2 * len(folders)
+    space = int(row.flash_setting("space", int))
+    if blocks * _BLOCK > space:
+        raise BoardError(
+            f"{row.name}: the application takes {blocks * _BLOCK:,} B of the file system, "
+            f"flash.space in boards/{row.name}/board.toml is {space:,} B"
+        )
+
+
+def make_application(row: BoardFile) -> None:
+    """Compile what `application` puts on. A missed size budget is said; BoardError when it does not fit."""
+    sizes = mpy.build_mpy(row.name, row.build)
+    check_space(row, sizes)
+    try:
+        sizes.check()
+    except BoardError as missed:
+        print(f"flash: warning: {missed}", file=sys.stderr)
 
 
 def application(row: BoardFile, port: str) -> list[Step]:
@@ -260,7 +283,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print("\n".join(step.line() for step in steps))
             return 0
         check_port(row, chosen.port)
-        mpy.build_mpy(row.name, row.build).check()
+        make_application(row)
         for step in steps:
             step.do()
     except BoardError as error:

@@ -4,7 +4,6 @@ The emulated board has the heap of an ESP32 (160 kB); the modules are compiled f
 """
 
 import json
-import shutil
 import socket
 import tempfile
 from collections.abc import Generator
@@ -16,12 +15,13 @@ from bms.link import frame
 from bms.memory import identity
 from bms.memory.layout import IDENTITY
 
-from boards.tools import boardfile, emulator, mpy
+from boards.tools import boardfile, emulator, manifest, mpy
 from boards.tools.boardfile import BoardError
 from boards.tools.emulator import EmulatorError, ReplBoard
 
 EMULATED = "mps2_an500"
 EMULATED_ARCH = "armv7emsp"
+BOOT = "_boot.py"
 BUDGET = "heap_free_after_start"
 SERIES, TEMPS = 16, 4
 
@@ -104,17 +104,21 @@ def _front_end(folder: Path) -> Generator[tuple[str, socket.socket]]:
         yield f"socket,path={path}", listener
 
 
-def measure(board: str, image: Path, compiler: Path, out: Path) -> Heap:
-    """Compile `board`'s modules for the emulated board `image` with its own mpy-cross, start them there.
+def _of_board(module: manifest.Module) -> bool:
+    return not module.target.startswith("bms/") and module.target != mpy.MAIN
 
-    Writes heap.json into `out`. Raises BoardError naming what is missing or went wrong.
+
+def run(board: str, image: Path, compiler: Path, out: Path, script: str) -> str:
+    """What `script` prints on the emulated board `image` that has `board`'s modules in /lib.
+
+    They are compiled for it with its own mpy-cross, into `out`. Raises BoardError naming what is missing or
+    went wrong.
     """
-    row = boardfile.read(board)
     emulated = out / "on_emulated"
-    mpy.build_mpy(board, emulated, arch=EMULATED_ARCH, compiler=compiler)
-    # its own board.py and what that needs are in the emulated image
-    (emulated / "device" / "lib" / "board.mpy").unlink()
-    shutil.rmtree(emulated / "device" / "lib" / "hal", ignore_errors=True)
+    # the emulated board's own board.py, and what that needs, in place of the board's
+    modules = [m for m in manifest.modules(boardfile.read(board)) if not _of_board(m)]
+    modules += [m for m in manifest.modules(boardfile.read(EMULATED)) if _of_board(m) and m.target != BOOT]
+    mpy.build_mpy(board, emulated, arch=EMULATED_ARCH, compiler=compiler, modules=modules)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         emulator.poke(emulator.blank_nvm(folder / "nvm.bin"), IDENTITY, identity.image(_WHO))
@@ -123,8 +127,13 @@ def measure(board: str, image: Path, compiler: Path, out: Path) -> Heap:
                 running.put_tree(emulated / "device" / "lib", "/lib")
                 with listener.accept()[0] as line:
                     line.sendall(config_frame())
-                    heap = parse(board, running.exec(_SCRIPT, _DEADLINE_S), row.budget(BUDGET))
+                    return running.exec(script, _DEADLINE_S)
         except EmulatorError as error:
             raise BoardError(f"the emulated board: {error}") from error
+
+
+def measure(board: str, image: Path, compiler: Path, out: Path) -> Heap:
+    """Start `board`'s modules on the emulated board; writes heap.json into `out`. BoardError as `run`."""
+    heap = parse(board, run(board, image, compiler, out, _SCRIPT), boardfile.read(board).budget(BUDGET))
     (out / "heap.json").write_text(json.dumps(asdict(heap), indent=2) + "\n")
     return heap

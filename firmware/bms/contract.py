@@ -130,7 +130,7 @@ class Clock(TickClock, Protocol):
 
 
 class Watchdog(Protocol):
-    """Resets the controller when it is not fed."""
+    """Resets the controller when it is not fed. When it is fed, deadlines.py decides: its window is there."""
 
     def start(self, timeout_ms: int) -> None:
         """Arm it."""
@@ -192,6 +192,10 @@ class Board(SafetyParts, Protocol):
 
     def reset_cause(self) -> str:
         """Why the board started, one of signals.CAUSES."""
+        ...
+
+    def reset(self) -> None:
+        """Start the controller anew; does not return. The contactors open, whatever current flows."""
         ...
 
     def start_safety_timer(self, callback: Callable[[int], None], period_ms: int) -> None:

@@ -130,12 +130,14 @@ class Command:
 class Snapshot:
     """What the tasks above the tick may look at: a copy of what the tick held at a period's start.
 
-    `charge_ma_ms` is the charge since the snapshot before; `min`/`max` are over cells and sensors.
+    `device_ms` is the time since the first tick, `charge_ma_ms` the charge since the snapshot before;
+    `min`/`max` are over cells and sensors.
     `*_known` says whether a group's values are fresh enough to be believed.
     """
 
     def __init__(self, n_cells: int, n_temps: int) -> None:
         self.tick = 0
+        self.device_ms = 0
         self.charge_ma_ms = 0
         self.proven = False
         self.fast_known = False

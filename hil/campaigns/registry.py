@@ -1,8 +1,7 @@
-"""The campaigns of `make hil-full`, each as one part of its work."""
+"""The campaigns of `make hil-full` that are one part of its work each."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 from hil.campaigns import power_cut
 from hil.campaigns.dead_man import dead_man
 from hil.campaigns.flips import flip_all, flip_some
-from hil.campaigns.trips import summary, try_all
 from hil.targets.base import ROOT
 
 _BOARD_FLIPS_PER_COUNT = 10
@@ -25,13 +23,6 @@ class Campaign:
     name: str
     title: str
     run: Callable[[int, int, Path | None], dict[str, Any]]
-
-
-def _trips(_: int, seed: int, data: Path | None) -> dict[str, Any]:
-    folder = data or (Path(os.environ["CELLKEEPER_DATA"]) if os.environ.get("CELLKEEPER_DATA") else None)
-    if folder is None or not folder.is_dir():
-        return {"passed": True, "detail": "not run: no folder of measured logs (--data or CELLKEEPER_DATA)"}
-    return summary(list(try_all(folder, seed)))
 
 
 def _board_cuts(count: int, seed: int, _: Path | None) -> dict[str, Any]:
@@ -73,4 +64,3 @@ def campaigns() -> Iterator[Campaign]:
     )
     yield Campaign("power_cut", "power cuts of the emulated board", _board_cuts)
     yield Campaign("power_cut_every_bit", "power cuts at every bit of a simulated memory", _simulated_cuts)
-    yield Campaign("trips", "false and missed trips on measured drives", _trips)

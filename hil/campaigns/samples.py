@@ -73,16 +73,25 @@ class Drive:
 
 def drives(folder: Path) -> Iterator[Drive]:
     """Every drive below a folder of logs, by content: current that swings at a step of 2 s or less."""
-    for path in sorted(p for p in folder.rglob("*") if p.suffix in (".parquet", ".csv")):
-        try:
-            if drive := read_drive(path, folder):
-                yield drive
-        except (LogError, OSError, pa.ArrowException):
-            continue
+    for path in log_files(folder):
+        if drive := read_drive(path, folder):
+            yield drive
+
+
+def log_files(folder: Path) -> list[Path]:
+    """Every file below a folder that may hold a log, sorted."""
+    return sorted(path for path in folder.rglob("*") if path.suffix in (".parquet", ".csv"))
 
 
 def read_drive(path: Path, folder: Path) -> Drive | None:
     """The drive in a file; None when it holds none. A whole pack's log is brought to one cell of 3 Ah."""
+    try:
+        return _read_drive(path, folder)
+    except (LogError, OSError, pa.ArrowException):
+        return None
+
+
+def _read_drive(path: Path, folder: Path) -> Drive | None:
     names = _names(path)
     if not set(_NEEDED) <= set(names):
         return None

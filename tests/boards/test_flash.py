@@ -1,12 +1,13 @@
 """`make flash`: its command lines are golden, its errors are one line."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 from test_partitions import image
 
-from boards.tools import boardfile, flash
-from boards.tools.boardfile import BoardError
+from boards.tools import boardfile, build, flash, partitions
+from boards.tools.boardfile import BoardError, BoardFile
 
 GOLDEN = Path(__file__).parent / "golden"
 SERIAL = ["--port", "/dev/ttyACM0"]
@@ -113,6 +114,57 @@ def test_what_is_wrong_is_said_in_one_line(
     assert error.startswith("flash: ")
     assert len(error.splitlines()) == 1
     assert message in error
+
+
+def other_settings(folder: Path, monkeypatch: pytest.MonkeyPatch, was: str, becomes: str) -> BoardFile:
+    """The ESP32 in a copy of boards/ where one line of its board.toml is another."""
+    root = boardfile.BOARDS.parent
+    shutil.copytree(boardfile.BOARDS, folder / "boards", ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "firmware").symlink_to(root / "firmware")
+    path = folder / "boards" / "esp32" / "board.toml"
+    text = path.read_text()
+    assert was in text
+    path.write_text(text.replace(was, becomes))
+    monkeypatch.setattr(boardfile, "BOARDS", folder / "boards")
+    return boardfile.read("esp32")
+
+
+def test_a_missed_size_budget_fails_the_build_and_warns_when_flashing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = other_settings(tmp_path, monkeypatch, "mpy = 98304", "mpy = 1000")
+    with pytest.raises(BoardError, match=r"budgets.mpy in boards/esp32/board.toml is 1,000 B"):
+        build.build_application("esp32")
+    capsys.readouterr()
+    flash.make_application(row)
+    warning = capsys.readouterr().err
+    assert warning.startswith("flash: warning: esp32: the application has ")
+    assert warning.endswith(" B of .mpy, budgets.mpy in boards/esp32/board.toml is 1,000 B\n")
+    assert (row.build / "device" / "lib" / "board.mpy").is_file()
+
+
+def test_no_warning_within_the_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flash.make_application(other_settings(tmp_path, monkeypatch, "mpy = 98304", "mpy = 1000000"))
+    assert capsys.readouterr().err == ""
+
+
+def test_an_application_larger_than_the_file_system_is_not_flashed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = other_settings(tmp_path, monkeypatch, "space = 1048576", "space = 131072")
+    with pytest.raises(BoardError, match=r"flash.space in boards/esp32/board.toml is 131,072 B"):
+        flash.make_application(row)
+
+
+def test_every_board_says_how_large_its_file_system_is() -> None:
+    for name in boardfile.names():
+        assert boardfile.read(name).flash_setting("space", int) > 0
+    for name in ("esp32", "esp32s3"):
+        row = boardfile.read(name)
+        vfs = next(p for p in partitions.read(row.folder / "partitions.csv") if p.name == "vfs")
+        assert row.flash["space"] == vfs.size
 
 
 def test_without_a_drive_and_without_blhost(

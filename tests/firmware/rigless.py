@@ -153,7 +153,7 @@ class String:
         if self.send_cells and self.tick_n % 4 == 0:
             cells = list(self.cell_mv)
             if self.frozen != "cells":
-                cells[-1] += (self.tick_n >> 2 & 1) * (1 if cells[-1] > 3700 else -1)
+                cells[-1] += (self.tick_n >> 2 & 1) * (1 if cells[-1] > 3700 or not cells[-1] else -1)
             if self.open_wire:
                 cells[1] = cells[2] = frame.OPEN_CELL_MV
             data += self.feed.cells(cells, 0, OPEN_WIRE if self.open_wire else QUALITY_OK)

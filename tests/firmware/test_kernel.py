@@ -3,12 +3,13 @@
 import gc
 
 import micropython
+from bms.link.frame import ACTUATE, HEADER, Reader
 from bms.safety.contactor import PAUSE_MS
 from bms.safety.monitor import NO_ACTION
 from bms.sample import TICK_MS
 from bms.tables.faults import FAULTS, LATCHED
 from bms.tables.params import LFP, NCA, NMC, defaults
-from bms.tables.signals import BOOT, CLOSED, OPEN, PRECHARGE, TRIPPED
+from bms.tables.signals import BOOT, CLOSED, OPEN, OPENING, PRECHARGE, TRIPPED
 from rigless import String
 
 ID = {row.name: row.id for row in FAULTS}
@@ -277,3 +278,206 @@ def test_what_the_kernel_says_of_itself():
     assert string.kernel.contactor.gates == string.gate.bits == string.command.gates
     assert string.command.state == string.kernel.contactor.state
     assert string.kernel.tick_n() == string.command.tick == string.tick_n
+
+
+def sent_ms(string: String) -> int:
+    """Device time of the ACTUATE frame that the last tick wrote."""
+    reader = Reader()
+    line = string.line
+    reader.feed(line.sent, 0, line.n_sent)
+    assert reader.kind == ACTUATE and reader.size == HEADER + 44
+    raw = reader.raw
+    return raw[4] | raw[5] << 8 | raw[6] << 16 | raw[7] << 24
+
+
+def test_device_time_counts_what_the_clock_says_and_wraps_at_32_bits():
+    string = String()
+    string.tick()
+    assert sent_ms(string) == TICK_MS
+    string.clock.late_ms = 7
+    string.tick()
+    assert sent_ms(string) == 2 * TICK_MS + 7
+    for before in (0xFFFB, 0xFFFA, 0x1FFFF, 0xFFFF_FFFB, 0xFFFF_FFFA):
+        words = string.kernel.words
+        words[6] = before & 0xFFFF
+        words[7] = before >> 16
+        string.tick()
+        assert sent_ms(string) == (before + TICK_MS) & 0xFFFF_FFFF
+
+
+def test_the_tick_counter_is_told_byte_by_byte_and_wraps_at_30_bits():
+    string = String()
+    for before in (0, 0xFE, 0xFF, 0xFFFF, 0xFF_FFFF, 0x0102_0304, 0x3FFF_FFFE, 0x3FFF_FFFF):
+        string.kernel.words[0] = before
+        string.tick()
+        assert string.command.tick == string.kernel.tick_n() == (before + 1) & 0x3FFF_FFFF
+
+
+def test_a_period_has_as_many_ticks_as_was_asked_for():
+    string = String()
+    string.idle = True
+    at: "list[int]" = []
+    for n in range(1, 101):
+        string.tick()
+        if string.kernel.due:
+            at.append(n)
+            string.kernel.take()
+            assert string.snapshot.tick == n
+            string.kernel.done()
+            assert not string.kernel.due
+    assert at == [20, 40, 60, 80, 100]
+
+
+def to_period(string: String, after: int = 0) -> None:
+    """Up to the tick that ends a period, or so many ticks after it."""
+    while string.kernel.tick_n() % 20 != after:
+        string.tick()
+
+
+def test_charge_is_current_times_what_went_by_and_never_more_than_one_late_tick():
+    for current_ma in (3000, -3000):
+        for late_ms, counted_ms in ((0, 5), (115, 120), (116, 120), (500, 120)):
+            string = closed()
+            string.frozen = "current"
+            string.current_ma = current_ma
+            string.run(5)
+            to_period(string)
+            string.run(19)
+            string.clock.late_ms = late_ms
+            string.tick()
+            assert string.snapshot.charge_ma_ms == current_ma * (19 * TICK_MS + counted_ms), late_ms
+
+
+def test_a_current_that_did_not_come_is_no_charge():
+    string = closed()
+    string.frozen = "current"
+    string.current_ma = 1000
+    string.run(20)
+    to_period(string)
+    string.run(10)
+    string.send_fast = False
+    string.run(2)
+    string.send_fast = True
+    string.idle = True
+    string.run(8)
+    string.kernel.take()
+    assert string.snapshot.charge_ma_ms == 1000 * 18 * TICK_MS
+
+
+def test_a_snapshot_is_what_was_measured_last():
+    string = closed()
+    string.frozen = "current"
+    string.cell_mv = [3701, 3702, 3699, 3700]
+    string.temp_dc = [-30, 251]
+    string.isolation_kohm = 777
+    string.current_ma = -1234
+    to_period(string)
+    string.run(39)
+    string.idle = True
+    string.tick()
+    string.kernel.take()
+    shot = string.snapshot
+    assert (shot.current_ma, shot.pack_mv, shot.link_mv) == (-1234, 14_802, 14_802)
+    assert (shot.cell_max_mv, shot.cell_min_mv) == (max(shot.cell_mv), min(shot.cell_mv)) == (3702, 3699)
+    assert (shot.temp_max_dc, shot.temp_min_dc, list(shot.temp_dc)) == (251, -30, [-30, 251])
+    assert shot.isolation_kohm == 777
+    assert (shot.gates, shot.state, shot.proven) == (5, CLOSED, True)
+    assert shot.fast_known and shot.cells_known and shot.temps_known
+    assert bytes(shot.faults) == bytes(8)
+
+
+def test_a_snapshot_stands_until_the_task_is_done_with_it():
+    string = closed()
+    to_period(string, 1)
+    string.idle = True
+    string.run(19)
+    string.isolation_kohm = 555
+    string.run(60)
+    string.kernel.take()
+    assert string.snapshot.isolation_kohm == 1000
+    assert string.kernel.monitor.measure.get("late_periods") == 3
+    string.kernel.done()
+    string.run(20)
+    string.kernel.take()
+    assert string.snapshot.isolation_kohm == 555
+    assert string.kernel.monitor.measure.get("late_periods") == 0
+
+
+def test_a_group_is_known_as_long_as_it_is_not_lost():
+    for group in ("fast", "cells", "temps"):
+        string = closed()
+        row = FAULTS[ID[group + "_lost"]]
+        to_period(string)
+        setattr(string, "send_" + group, False)
+        seen: "list[tuple[bool, bool]]" = []
+        for _ in range(4):
+            string.run(20)
+            shot = string.snapshot
+            known = {"fast": shot.fast_known, "cells": shot.cells_known, "temps": shot.temps_known}
+            age_ms = string.kernel.monitor.measure.get(group + "_age_ms")
+            assert known[group] == (age_ms <= defaults(NMC)[row.limit]), (group, age_ms)
+            del known[group]
+            assert all(known.values())
+            seen.append((known != {}, bool(shot.faults[0] & 1 << row.id)))
+        assert seen[-1] == (True, True)
+    string = String()
+    string.run(20)
+    assert string.snapshot.fast_known
+    string = String()
+    string.send_fast = False
+    string.run(20)
+    assert not string.snapshot.fast_known  # nothing has come yet
+
+
+def test_gates_state_requests_and_faults_are_told():
+    string = closed()
+    body = string.command.body
+    string.current_ma = -5000
+    string.run(3)
+    assert (body[4], body[5], body[7]) == (5, CLOSED, 0)
+    string.kernel.contactor.wanted = False
+    string.tick()
+    assert (body[4], body[5], body[7]) == (5, OPENING, 1)
+    string.run(PAUSE_MS // TICK_MS)
+    assert (body[4], body[7]) == (0, 0)
+    for name in ("fast_lost", "internal_short", "isolation"):
+        string.kernel.monitor.raise_now(ID[name])
+        string.kernel.guard.keep()
+        string.tick()
+    for name in ("internal_short", "isolation"):
+        assert string.command.bits[8 + (ID[name] >> 3)] & 1 << (ID[name] & 7), name
+    assert bytes(string.command.bits) == bytes(string.kernel.monitor.bits)
+
+
+def test_the_estimate_is_told_from_the_period_after_the_one_it_was_made_in():
+    string = closed()
+    to_period(string, 1)
+    string.idle = True
+    string.run(19)
+    string.kernel.take()
+    string.estimate.pump_pct = 42
+    string.estimate.soc_cpct = 4321
+    string.estimate.next_seq = 0x01020304
+    string.kernel.done()
+    body = string.command.body
+    string.run(19)
+    assert body[6] == 0
+    string.tick()
+    assert body[6] == 42
+    assert body[8] | body[9] << 8 == 4321
+    assert bytes(body[20:24]) == b"\x04\x03\x02\x01"
+
+
+def test_refused_messages_are_counted_over_a_second():
+    string = closed()
+    string.until(lambda: string.kernel.tick_n() % 200 == 1, 400)
+    string.noise = b"\x05\x01\x00"
+    string.run(9)
+    string.noise = b""
+    seen: "list[int]" = []
+    for _ in range(500):
+        string.tick()
+        seen.append(string.kernel.monitor.measure.get("link_errors"))
+    assert max(seen) == 9
+    assert sum(1 for n in seen if n == 9) == 200
+    assert seen[-1] == 0

@@ -12,7 +12,6 @@ import machine
 
 from bms.link.afe_serial import SerialAfe
 from bms.memory import identity
-from bms.tables import params
 from bms.tables.signals import GATE_NEGATIVE, GATE_POSITIVE, GATE_PRECHARGE
 from hal.chip import AfeError, NoFeedback
 from hal.parts import AfeStream
@@ -99,6 +98,8 @@ def front_end(
     except identity.IdentityError:
         return SerialAfe(AfeStream(uart()))
     chip, numbers = chosen
+    from bms.tables import params  # it is large, and leaves the heap again before this module does
+
     limits = params.defaults(who.chemistry)
     contacts = Feedback(feedback[0], feedback[1], feedback[2])
     # the drivers are loaded only where they are used: they take room in the heap

@@ -126,6 +126,10 @@ class MachineBoard:
             value = value << 8 | byte
         return value
 
+    def reset(self) -> None:
+        """Start anew."""
+        machine.reset()
+
     def start_safety_timer(self, callback: "Callable[..., None]", period_ms: int) -> None:
         """Call `callback(timer)` each period_ms, between two bytecodes of whatever runs."""
         self._timer = timer = machine.Timer(self._timer_id)

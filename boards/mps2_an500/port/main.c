@@ -13,6 +13,7 @@
 #include "shared/runtime/pyexec.h"
 
 #include "an500.h"
+#include "exec.h"
 #include "nvm.h"
 #include "reset.h"
 #include "safety.h"
@@ -72,6 +73,7 @@ int main(void) {
     for (;;) {
         mp_cstack_init_with_top(&_estack, AN500_MAIN_STACK);
         gc_init(&_heap_start, &_heap_end);
+        exec_init();
         mp_init();
         safety_stop(); // its root pointer must be None before the first tick could look
         mp_alloc_emergency_exception_buf(MP_OBJ_NEW_SMALL_INT(EMERGENCY_BYTES));

@@ -5,6 +5,7 @@
 #include "py/runtime.h"
 
 #include "an500.h"
+#include "exec.h"
 #include "modmps2.h"
 #include "nvm.h"
 #include "safety.h"
@@ -37,6 +38,13 @@ static mp_obj_t mps2_safety_overruns(void) {
     return MP_OBJ_NEW_SMALL_INT(safety_overruns & 0x3fffffff);
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(mps2_safety_overruns_obj, mps2_safety_overruns);
+
+// Bytes of native code that .mpy files brought: all of it, and what of it had to go into the heap.
+static mp_obj_t mps2_native_code(void) {
+    mp_obj_t sizes[] = { mp_obj_new_int_from_uint(exec_used()), mp_obj_new_int_from_uint(exec_used_heap()) };
+    return mp_obj_new_tuple(2, sizes);
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(mps2_native_code_obj, mps2_native_code);
 
 static mp_obj_t mps2_counts(void) {
     return MP_OBJ_NEW_SMALL_INT(systick_counts() & 0x3fffffff);
@@ -112,6 +120,7 @@ static const mp_rom_map_elem_t mps2_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_safety_timer), MP_ROM_PTR(&mps2_safety_timer_obj) },
     { MP_ROM_QSTR(MP_QSTR_safety_errors), MP_ROM_PTR(&mps2_safety_errors_obj) },
     { MP_ROM_QSTR(MP_QSTR_safety_overruns), MP_ROM_PTR(&mps2_safety_overruns_obj) },
+    { MP_ROM_QSTR(MP_QSTR_native_code), MP_ROM_PTR(&mps2_native_code_obj) },
     { MP_ROM_QSTR(MP_QSTR_counts), MP_ROM_PTR(&mps2_counts_obj) },
     { MP_ROM_QSTR(MP_QSTR_lockstep), MP_ROM_PTR(&mps2_lockstep_obj) },
     { MP_ROM_QSTR(MP_QSTR_dma_line), MP_ROM_PTR(&mps2_dma_line_obj) },

@@ -2,6 +2,8 @@
 #include <stdint.h>
 #include <alloca.h>
 
+#include "exec.h"
+
 #define MICROPY_CONFIG_ROM_LEVEL                (MICROPY_CONFIG_ROM_LEVEL_EXTRA_FEATURES)
 
 #define MICROPY_HW_BOARD_NAME                   "QEMU MPS2-AN500"
@@ -12,6 +14,7 @@
 #define MICROPY_EMIT_THUMB                      (1)
 #define MICROPY_EMIT_INLINE_THUMB               (1)
 #define MICROPY_MAKE_POINTER_CALLABLE(p)        ((void *)((mp_uint_t)(p) | 1))
+#define MP_PLAT_COMMIT_EXEC(code, size, relocation) exec_commit(code, size, relocation)
 #define MICROPY_PERSISTENT_CODE_LOAD            (1)
 #define MICROPY_ENABLE_SOURCE_LINE              (1)
 

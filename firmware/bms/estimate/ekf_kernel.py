@@ -349,7 +349,7 @@ def slow_error(x: ptr32, tab: ptr16) -> int:
         k = 128
     slow = _SLOW + (tab[8 + (4 + _OCV_COLUMNS + 3 * _R_COLUMNS) * tab[2] + k] * _SLOW_HYST >> 7)
     if x[SPAN] > BIAS:
-        slow += (x[R0] + x[R1] + x[R2] - 3 * BIAS) * _SLOW_R >> 8
+        slow += (x[R0] - BIAS + x[R1] - BIAS + x[R2] - BIAS) * _SLOW_R >> 8
     if k < 19:
         slow += (slow * _SLOW_EMPTY >> 8) * (19 - k) // 19
     if slow > 0x3FFF:
@@ -532,7 +532,7 @@ def linearise(x: ptr32, tab: ptr16):
     if gain < -0x7FFF:
         gain = -0x7FFF
     x[H + 2] = (gain >> scale) + BIAS
-    gain = x[R0] - BIAS + ((x[R1] + x[R2] - 2 * BIAS) * _OFFSET_DROP >> 8)
+    gain = x[R0] - BIAS + ((x[R1] - BIAS + x[R2] - BIAS) * _OFFSET_DROP >> 8)
     x[H + 3] = BIAS - (gain >> 3 + scale)
     bend = at_high + at_low - 2 * int(ocv(tab, row, soc))
     x[MEAN] = (x[MEAN] - BIAS - bend // 768 >> scale) + BIAS

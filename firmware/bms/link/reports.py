@@ -8,6 +8,7 @@ from bms.link import telemetry
 from bms.link.samples import ones
 from bms.link.telemetry import MISSING, Telemetry
 from bms.link.upload import Upload
+from bms.safety.kernel import TICKS_MASK
 from bms.sample import TICK_MS, UNKNOWN_CPCT
 from bms.tables import signals
 from bms.tables.faults import FAULTS
@@ -15,6 +16,7 @@ from bms.tables.faults import FAULTS
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from bms.contract import Board
+    from bms.deadlines import Deadlines
     from bms.memory.identity import Identity
     from bms.memory.recorder import Recorder
     from bms.safety.kernel import Kernel
@@ -24,15 +26,19 @@ _PERIODS = 10
 """A tele sample every ten periods of 100 ms."""
 
 _LEAST_STORE_BYTES = 2048
+_RESERVE_BYTES = 53_248
+"""Heap that the stores leave when they have more than the least: for the rest of the start, which takes about
+8 kB, and then for connecting and for whoever works at the console."""
 
 _KEY = {row.name: row.key for row in signals.SIGNALS}
 
 
 def _store_bytes(most: int) -> int:
-    """A store of unacknowledged samples: as much as is useful, but little of a small heap."""
+    """A store of unacknowledged samples: as much as is useful, of what the heap has beyond its reserve."""
+    if not hasattr(gc, "mem_free"):  # at a desk
+        return most
     gc.collect()
-    free = gc.mem_free() if hasattr(gc, "mem_free") else 8 * most
-    return min(most, max(_LEAST_STORE_BYTES, free // 8))
+    return min(most, max(_LEAST_STORE_BYTES, gc.mem_free() - _RESERVE_BYTES))
 
 
 class Reports:
@@ -46,13 +52,16 @@ class Reports:
         params_hash: bytes,
         kernel: "Kernel",
         recorder: "Recorder",
+        deadlines: "Deadlines",
     ) -> None:
         self._board = board
         self._kernel = kernel
+        self._deadlines = deadlines
         self._recorder = recorder
         self._row = telemetry.row()
         self._faults = array("b", [0] * len(FAULTS))
         self._to_go = _PERIODS
+        self._began_ms = 0
         mqtt = telemetry.client(board.link, who, boot_id, board.random_u32)
         birth: "dict[int, object]" = {
             signals.SCHEMA_ID: signals.SCHEMA,
@@ -70,10 +79,14 @@ class Reports:
         gc.collect()
         birth[signals.HEAP_FREE] = gc.mem_free() if hasattr(gc, "mem_free") else 0
 
+    def begin(self) -> None:
+        """The first tick is near: device time counts from here, as the tick's does."""
+        self._began_ms = self._board.clock.ms()
+
     def step(self, snapshot: "Snapshot", estimate: "Estimate") -> None:
         """One period: events at once, a tele sample and the cells when they are due."""
         out = self.telemetry
-        now_ms = self._board.clock.ms()
+        now_ms = snapshot.device_ms
         utc_ms = self._board.afe.take_utc_ms()
         if utc_ms:
             out.set_utc(utc_ms, "rig", now_ms)
@@ -91,7 +104,7 @@ class Reports:
 
     def poll(self) -> None:
         """Advance the link to the broker."""
-        now_ms = self._board.clock.ms()
+        now_ms = self._board.clock.ms() - self._began_ms
         self.telemetry.poll(now_ms)
         self._upload.poll(now_ms)
 
@@ -113,7 +126,9 @@ class Reports:
         row[_KEY["isolation_kohm"]] = snapshot.isolation_kohm if temps else MISSING
         row[_KEY["state"]] = snapshot.state
         row[_KEY["gates"]] = snapshot.gates
-        row[_KEY["overruns"]] = self._kernel.overruns
+        late = self._deadlines
+        row[_KEY["overruns"]] = self._kernel.overruns + late.late
+        row[_KEY["late_task"]] = late.newest if late.late else MISSING
         row[_KEY["link_errors"]] = self._board.afe.errors()
 
     def _fill_control(self, estimate: "Estimate") -> None:
@@ -141,16 +156,18 @@ class Reports:
         row = self._row
         while events.tail != events.head:
             at = events.tail
+            age_ticks = snapshot.tick - events.tick[at] & TICKS_MASK
+            if age_ticks > TICKS_MASK >> 1:
+                return  # came after the snapshot: next period's, however slow this task is
             row[_KEY["fault"]] = events.fault[at]
             row[_KEY["raised"]] = events.raised[at]
             row[_KEY["value"]] = events.value[at]
             row[_KEY["limit"]] = events.limit[at]
             row[_KEY["index"]] = events.index[at]
-            age_ms = (snapshot.tick - events.tick[at]) * TICK_MS
-            self.telemetry.event(max(0, now_ms - max(0, age_ms)), row, self._faults, n_faults)
+            self.telemetry.event(max(0, now_ms - age_ticks * TICK_MS), row, self._faults, n_faults)
             if events.raised[at]:
                 self._recorder.trip(
-                    snapshot, estimate, now_ms, events.tick[at], events.fault[at], events.index[at],
-                    events.value[at], events.limit[at],
+                    snapshot, estimate, age_ticks * TICK_MS, events.tick[at],
+                    events.fault[at], events.index[at], events.value[at], events.limit[at],
                 )  # fmt: skip
             events.tail = (at + 1) % events.SIZE

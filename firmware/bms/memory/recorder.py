@@ -5,6 +5,7 @@ At start-up it gives the kernel back what was latched; then once a period it sto
 
 from bms.estimate.coulomb import CoulombCounter
 from bms.link.frame import RECORD
+from bms.memory.kinds import CHARGE
 from bms.memory.store import Memory
 from bms.sample import TICK_MS, UNKNOWN_CPCT
 from bms.tables.faults import FAULTS
@@ -47,13 +48,12 @@ class Recorder:
             estimator.resume(charge.soc_cpct, charge.sigma_cpct)
 
     def trip(
-        self, snapshot: "Snapshot", estimate: "Estimate", device_ms: int, tick: int, fault: int, index: int,
+        self, snapshot: "Snapshot", estimate: "Estimate", age_ms: int, tick: int, fault: int, index: int,
         value: int, limit: int,
     ) -> None:  # fmt: skip
-        """A row of the fault table was raised at `tick`."""
-        age_ms = max(0, snapshot.tick - tick) * TICK_MS
+        """A row of the fault table was raised at `tick`, `age_ms` before the snapshot."""
         self.memory.box.trip(
-            snapshot, tick, max(0, device_ms - age_ms), fault, index, value, limit, age_ms,
+            snapshot, tick, max(0, snapshot.device_ms - age_ms), fault, index, value, limit, age_ms,
             estimate.soc_cpct, estimate.discharge_limiter,
         )  # fmt: skip
 
@@ -70,6 +70,15 @@ class Recorder:
         if self._suspicious and snapshot.tick > _SUSPICIOUS_TICKS:
             self._tell(self._suspicious, False)
             self._suspicious = ""
+
+    def save(self, snapshot: "Snapshot", estimate: "Estimate") -> None:
+        """Before a reboot: have the estimate stored, however short the last one is ago."""
+        self.memory.charge.store(snapshot.tick, estimate.soc_cpct, estimate.sigma_cpct)
+
+    @property
+    def saved(self) -> bool:
+        """Whether a reset can no longer lose the estimate or a latched fault."""
+        return self.memory.latches.stored and not self.memory.state.waiting(CHARGE)
 
     def poll(self) -> None:
         """At most one operation of the NVM, and one piece of a read-out that the front end has asked for."""

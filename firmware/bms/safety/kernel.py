@@ -50,7 +50,9 @@ _H_TICK = const(1)
 _H_LINK = const(2)
 _H_PROVEN = const(3)
 _H_COMMAND = const(4)  # gates, state above them
-_H_WORDS = const(5)
+_H_MS_LOW = const(5)
+_H_MS_HIGH = const(6)
+_H_WORDS = const(7)
 
 _FULL = const(1 << 29)
 _LATE_PERIODS = const(23)  # place in measure.SIGNALS
@@ -88,7 +90,7 @@ def _advance(words_at: int, fast_at: int, seq_at: int, body_at: int, elapsed_ms:
     if seq[0] != words[_SEQ]:
         words[_SEQ] = seq[0]
         current = fast[0]
-        if current > 0x3FFFFFFF:  # a negative one on a 64-bit host
+        if current > 0x3FFFFFFF:  # pragma: no cover: a negative one, in viper on a 64-bit host
             half = 0x10000
             current -= half * half
         ms = elapsed_ms
@@ -117,6 +119,8 @@ def _hold(words_at: int, fast_at: int, monitor_at: int, held_at: int, command: i
     held[_H_LINK] = fast[2]
     held[_H_PROVEN] = monitor[1]
     held[_H_COMMAND] = command
+    held[_H_MS_LOW] = words[_MS_LOW]
+    held[_H_MS_HIGH] = words[_MS_HIGH]
     words[_CHARGE] = _FULL
 
 
@@ -324,6 +328,8 @@ class Kernel:
         out.tick = held[_H_TICK]
         out.charge_ma_ms = held[_H_CHARGE] - BIAS
         out.link_mv = held[_H_LINK]
+        ms = held[_H_MS_LOW] | held[_H_MS_HIGH] << 16 & TICKS_MASK
+        out.device_ms += ms - out.device_ms & TICKS_MASK
         out.proven = held[_H_PROVEN] != 0
         out.gates = held[_H_COMMAND] & 255
         out.state = held[_H_COMMAND] >> 8

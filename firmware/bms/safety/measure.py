@@ -71,7 +71,7 @@ def _fast(fast_at: int, values_at: int, past_at: int):
     values = ptr32(values_at)
     past = ptr32(past_at)
     current = fast[0]
-    if current > 0x3FFFFFFF:  # a negative one on a 64-bit host
+    if current > 0x3FFFFFFF:  # pragma: no cover: a negative one, in viper on a 64-bit host
         half = 0x10000
         current -= half * half
     current += BIAS
@@ -164,6 +164,8 @@ def _temps(temps_at: int, n: int, isolation: int, values_at: int, past_at: int, 
     now = values[CELL_MIN_MV] - BIAS
     ring[at + n] = now
     at += n + 1
+    if past[_PRIMED] == 0:
+        rise = 0  # nothing stood where this sample now stands
     if at == (n + 1) * WINDOW:
         at = 0
         past[_PRIMED] = 1
@@ -171,8 +173,6 @@ def _temps(temps_at: int, n: int, isolation: int, values_at: int, past_at: int, 
     values[TEMP_MAX_DC] = high + BIAS
     values[TEMP_MIN_DC] = low + BIAS
     values[ISOLATION_KOHM] = isolation + BIAS
-    if past[_PRIMED] == 0:
-        rise = 0
     values[RISE_DC] = rise + BIAS
     if (was - now) * 100 < was * past[_DROP_PCT] and high + BIAS <= past[_HOT_DC]:
         rise = 0

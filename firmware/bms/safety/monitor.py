@@ -235,40 +235,16 @@ class Monitor:
 
         `watch(elapsed_ms)` is called with a fresh FAST sample, before the controller's own signals.
         """
-        firsts = [0, 0, 0, 0]
-        for group in (CELLS, TEMPS, SELF):
-            firsts[group] = sum(
-                1 for id in self._order
-                if (SELF if FAULTS[id].signal == "age_ms" else FAULTS[id].group) < group
-            )  # fmt: skip
-        state_at, values_at = self.state_at, address(self.measure.values)
-        counts_at = address(self._state[4 * _WORDS :])
-        rows = (_flips, address(self.rows), values_at, counts_at, address(self.bits), self._flip)
-
-        @micropython.native
-        def evaluate(n: int, last: int) -> None:
-            flips, rows_at, values_at, counts_at, bits_at, flip = rows
-            while True:
-                n = flips(rows_at, n, last, values_at, counts_at, bits_at)
-                if n == last:
-                    return
-                flip(n)
-                n += 1
-
+        measure, sample = self.measure, self._sample
         # Of the controller itself a row is looked at every fourth tick: 20 ms more, for a third of the cost.
         bound = (
-            (_arrivals, address(self._sample.seq), state_at, values_at, self._sample),
-            (self.measure.step(FAST), self.measure.step(CELLS), self.measure.step(TEMPS), watch),
+            (_arrivals, address(sample.seq), self.state_at, address(measure.values), sample),
+            (measure.step(FAST), measure.step(CELLS), measure.step(TEMPS), watch),
             (
-                firsts[CELLS],
-                firsts[TEMPS],
-                firsts[SELF],
-                len(FAULTS),
-                evaluate,
-                self._ticks,
-                self.measure.values,
+                self._first(CELLS), self._first(TEMPS), self._first(SELF), len(FAULTS), self._evaluator(),
+                self._ticks, measure.values,
             ),
-        )
+        )  # fmt: skip
 
         @micropython.native
         def step(elapsed_ms: int) -> None:
@@ -293,6 +269,28 @@ class Monitor:
                 values[TICK_MS] = BIAS
 
         return step
+
+    def _first(self, group: int) -> int:
+        """Where the rows begin that are looked at with a sample of `group`."""
+        groups = [SELF if FAULTS[id].signal == "age_ms" else FAULTS[id].group for id in self._order]
+        return sum(1 for earlier in groups if earlier < group)
+
+    def _evaluator(self) -> "Callable[[int, int], None]":
+        """Bound once: (n, last) looks at the rows n..last-1, and turns those over that trip or clear."""
+        values_at, counts_at = address(self.measure.values), address(self._state[4 * _WORDS :])
+        rows = (_flips, address(self.rows), values_at, counts_at, address(self.bits), self._flip)
+
+        @micropython.native
+        def evaluate(n: int, last: int) -> None:
+            flips, rows_at, values_at, counts_at, bits_at, flip = rows
+            while True:
+                n = flips(rows_at, n, last, values_at, counts_at, bits_at)
+                if n == last:
+                    return
+                flip(n)
+                n += 1
+
+        return evaluate
 
     def _flip(self, n: int) -> None:
         row = FAULTS[self._order[n]]

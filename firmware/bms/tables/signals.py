@@ -34,7 +34,7 @@ _C = (CELLS,)
 _E = (EVT,)
 
 SIGNALS: "tuple[Signal, ...]" = (
-    Signal(0, "device_ms", "ms", 1, False, _ANY, "device time of the sample since boot"),
+    Signal(0, "device_ms", "ms", 1, False, _ANY, "device time of the sample, from the first tick on"),
     Signal(1, "pack_voltage_v", "V", 1000, False, _TE, "pack voltage before the contactors"),
     Signal(2, "current_a", "A", 1000, False, _TE, "string current, positive charges"),
     Signal(3, "soc", "1", 10_000, False, _TE, "state of charge, 0..1"),
@@ -104,6 +104,7 @@ SIGNALS: "tuple[Signal, ...]" = (
         _T,
         "current that the pack asks a charger for, 0 for none",
     ),
+    Signal(40, "late_task", "enum", 1, False, _T, "task that missed its deadline last, index into TASKS"),
 )
 
 
@@ -181,6 +182,9 @@ CHARGE_CC = 1
 CHARGE_CV = 2
 CHARGE_FULL = 3
 CHARGE_PHASES = ("off", "constant_current", "constant_voltage", "full")
+
+TASKS = ("estimator", "control", "leak", "reports", "recorder", "memory", "link")
+"""What runs above the safety tick."""
 
 CAUSES = ("unknown", "power-on", "hard", "watchdog", "brown-out", "deep sleep", "soft")
 """Why a board started."""

@@ -36,12 +36,12 @@ class Outcome:
 
 def faulty(log: Log, capacity_ah: float, random: np.random.Generator) -> Run:
     """A piece of a log from a random row on, each sensor off by its fault, told wrong by up to 50 points."""
-    last = int(np.searchsorted(log.time_s, log.time_s[-1] - SPAN_S))
+    last = int((log.time_s < log.time_s[-1] - SPAN_S).sum())
     begin = int(random.integers(0, max(1, last)))
-    end = int(np.searchsorted(log.time_s, log.time_s[begin] + SPAN_S))
+    end = int((log.time_s < log.time_s[begin] + SPAN_S).sum())
     rows = np.arange(begin, end)
     keep = rows[random.random(len(rows)) >= LOST]
-    sides = random.choice(np.array([-1.0, 1.0]), 4)
+    sides = 2.0 * random.integers(0, 2, 4) - 1.0
     current_a = log.current_a[keep] * (1 + sides[0] * GAIN) + sides[1] * OFFSET_C * capacity_ah
     piece = replace(
         log,
@@ -74,7 +74,7 @@ def outcome(ambient_c: float, run: Run, soc: Array, sigma: Array) -> Outcome:
     t = run.log.time_s - run.log.time_s[0]
 
     def after(span_s: float) -> float:
-        return float(wrong[min(len(t) - 1, int(np.searchsorted(t, span_s)))])
+        return float(wrong[min(len(t) - 1, int((t < span_s).sum()))])
 
     locked_s = longest_s(t, wrong - 100 * LOCKED_SIGMAS * sigma)
     return Outcome(ambient_c, after(60.0), after(600.0), locked_s, float((wrong <= 200 * sigma).mean()))

@@ -198,7 +198,7 @@ class Ekf:
     def _widen(self, history: int) -> None:
         """v2 may be what a load that nobody saw has left; `history` over 256 times 1C."""
         x = self.words
-        deviation = min(0x3FFF, ((x[k.R1] + x[k.R2] - 2 * _BIAS) * history >> 8) + 100)
+        deviation = min(0x3FFF, ((x[k.R1] - _BIAS + x[k.R2] - _BIAS) * history >> 8) + 100)
         x[k.PAST] = max(x[k.PAST], (deviation * deviation >> 6) + _BIAS)
 
     def _lose(self, lost_ms: int) -> None:

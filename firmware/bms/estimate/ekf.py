@@ -32,7 +32,7 @@ _FLOOR_CPCT = 30
 """The smallest sigma ever told: the charge that it counts by is known no better."""
 _OFFSET_VARIANCE = 4_128_000
 """Of the current sensor: (1.55 % of 1C)^2 in 2^-26 (1/16 C)^2."""
-_GAIN_VARIANCE = 12_993_000
+_GAIN_VARIANCE = 21_045_000
 """As in the kernel."""
 _HISTORY = 56
 """Deviation of v1, v2 after a load that nobody saw over R times 1C, 2^-8."""

@@ -98,8 +98,8 @@ _SLOW_TAU_DS = const(25000)
 """How long the slow error lasts, 0.1 s."""
 _SLOW_EMPTY = const(350)
 """By how much the slow error grows from 15 % down to 0 %, 2^-8."""
-_GAIN_VARIANCE = const(12993000)
-"""Of the gain, 2^-26 (1/4)^2: 11 %."""
+_GAIN_VARIANCE = const(21045000)
+"""Of the gain, 2^-26 (1/4)^2: 14 %."""
 _GAIN_TAU_DS = const(40000)
 """How long a gain lasts, 0.1 s."""
 _OFFSET_DROP = const(63)
@@ -113,6 +113,11 @@ _LEAST_SOC = const(8640)
 """Least variance of SoC, 2^-26 (1/2)^2."""
 _CURVED = const(256)
 """Weight of the square of the OCV's bend, 2^-8."""
+
+_NO_SURPRISE = const(429000)
+"""Variance of an innovation that is none beyond what the error and PAST make of it, 2^-30 V2: (20 mV)^2."""
+_NEAR = const(0x140000)
+"""2 %, over which the curve has one slope."""
 
 _ONE = const(0x4000000)
 _VOLT = const(0x400000)
@@ -518,6 +523,18 @@ def linearise(x: ptr32, tab: ptr16):
     at_high = int(ocv(tab, row, high))
     at_low = int(ocv(tab, row, low))
     slope = int(ratio(at_high - at_low, high - low)) >> 5
+    bend = at_high + at_low - 2 * int(ocv(tab, row, soc))
+    y = x[MEAN] - BIAS
+    if y > 0x3FFF:
+        y = 0x3FFF
+    if y < -0x3FFF:
+        y = -0x3FFF
+    if y * y >> 2 < x[D1] - BIAS + (x[PAST] - BIAS << 6) + _NO_SURPRISE:
+        # no surprise: what the curve does far away tells nothing, its slope here may tell less
+        y = int(ratio(int(ocv(tab, row, soc + _NEAR)) - int(ocv(tab, row, soc - _NEAR)), 2 * _NEAR)) >> 5
+        if y < slope:
+            slope = y
+            bend = 0
     # too steep for its word: the whole equation is scaled down
     scale = 0
     while slope > 0x7FFF:
@@ -534,7 +551,6 @@ def linearise(x: ptr32, tab: ptr16):
     x[H + 2] = (gain >> scale) + BIAS
     gain = x[R0] - BIAS + ((x[R1] - BIAS + x[R2] - BIAS) * _OFFSET_DROP >> 8)
     x[H + 3] = BIAS - (gain >> 3 + scale)
-    bend = at_high + at_low - 2 * int(ocv(tab, row, soc))
     x[MEAN] = (x[MEAN] - BIAS - bend // 768 >> scale) + BIAS
     bend = bend >> 8
     if bend > 0x3FFF:

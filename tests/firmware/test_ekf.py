@@ -65,14 +65,16 @@ def test_finds_the_soc_of_a_resting_cell_from_any_start():
                 assert wrong < 400 or min(truth, told) < 1000, (truth, told, sigma, ekf.soc_cpct)
 
 
-def test_a_resting_cell_that_was_told_wrong_with_certainty_is_found():
+def test_with_open_contactors_what_was_told_with_certainty_is_found_wrong():
     for told, truth in ((0, 3000), (10_000, 6000), (2000, 9000)):
         ekf = plain()
         ekf.start(told, 100, True)
-        for _ in range(300):
-            ekf.observe(1000, 0, (30_000 + truth) * 8 // 5, 250)
-        assert abs(ekf.soc_cpct - truth) < 400, (told, truth, ekf.soc_cpct)
-        assert abs(ekf.soc_cpct - truth) < 3 * ekf.sigma_cpct
+        estimate = Estimate()
+        snapshot = rested(3000 + truth // 10)
+        for _ in range(1200):
+            ekf.step(snapshot, estimate)
+        assert abs(estimate.soc_cpct - truth) < 400, (told, truth, estimate.soc_cpct)
+        assert abs(estimate.soc_cpct - truth) < 3 * estimate.sigma_cpct
 
 
 def test_counts_charge_exactly():

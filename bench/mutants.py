@@ -115,7 +115,9 @@ def _in_table(call: ast.Call) -> Iterator[Change]:
 def _changes(node: ast.AST, source: Sequence[str]) -> Iterator[Change]:
     """Every change under `node` that is tried, in a fixed order."""
     match node:
-        case ast.If(test=ast.Name(id="TYPE_CHECKING")) | ast.arguments() | ast.ImportFrom() | ast.Import():
+        case ast.If(test=ast.Name(id="TYPE_CHECKING")) | ast.Assign(targets=[ast.Name(id="TYPE_CHECKING")]):
+            return
+        case ast.arguments() | ast.ImportFrom() | ast.Import():
             return
         case ast.If() if "pragma: no cover" in source[node.lineno - 1]:
             return

@@ -34,15 +34,18 @@ from bench.row import Row
 
 TESTS = ROOT / "tests" / "firmware"
 _SAFETY = (
-    "test_contactor", "test_measure", "test_monitor", "test_safety_properties", "test_kernel", "test_guard",
+    "test_monitor", "test_contactor", "test_measure", "test_kernel", "test_guard", "test_safety_properties",
     "test_protections",
 )  # fmt: skip
 SUITES = {
     "bms.link.frame": ("test_frame", "test_frame_properties", "test_afe_serial"),
     "bms.tables.faults": _SAFETY,
-    **{f"bms.safety.{name}": _SAFETY for name in ("contactor", "guard", "kernel", "measure", "monitor")},
+    **{
+        f"bms.safety.{name}": (f"test_{name}", *_SAFETY)
+        for name in ("contactor", "guard", "kernel", "measure", "monitor")
+    },
 }
-"""Modules that are mutated, and the test files that must find it."""
+"""Modules that are mutated, and the test files that must find it; the first one is tried first."""
 COUNT, SEED = 300, 1
 _SLACK_S = 2.0  # of CPU, on top of ten times what a test takes on the sound code
 
@@ -89,7 +92,7 @@ def _begin(mutant: Mutant | None) -> None:
         sys.meta_path.insert(0, _Mutated(mutant.module, compiled(mutant)))
 
 
-def _time(suite: Sequence[str], pipe: Connection) -> None:
+def _time(suite: set[str], pipe: Connection) -> None:
     """In a child: every test on the sound code, and what it takes."""
     _begin(None)
     found: Timed = []
@@ -98,7 +101,7 @@ def _time(suite: Sequence[str], pipe: Connection) -> None:
             begun = time.process_time()
             call()
             found.append((time.process_time() - begun, name, test))
-    pipe.send(sorted(found))
+    pipe.send(found)
 
 
 def _try(mutant: Mutant, timed: Timed) -> None:
@@ -113,7 +116,7 @@ def _try(mutant: Mutant, timed: Timed) -> None:
         _tests(importlib.import_module(name))[test]()
 
 
-def _timed(context: ForkServerContext, suite: Sequence[str]) -> Timed:
+def _timed(context: ForkServerContext, suite: set[str]) -> Timed:
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_time, args=(suite, theirs))
     process.start()
@@ -121,7 +124,7 @@ def _timed(context: ForkServerContext, suite: Sequence[str]) -> Timed:
     try:
         return ours.recv()
     except EOFError:
-        raise RuntimeError(f"{', '.join(suite)}: fails on the sound code; see above") from None
+        raise RuntimeError(f"{', '.join(sorted(suite))}: fails on the sound code; see above") from None
     finally:
         process.join()
 
@@ -130,10 +133,16 @@ def survivors(chosen: Sequence[Mutant], jobs: int, tell: Callable[[str], None]) 
     """Those of `chosen` that no test finds; tells of each of them, and how far it is."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["bench.mutants", "click", "hypothesis.stateful", "pytest"])
-    timed = {suite: _timed(context, suite) for suite in {SUITES[mutant.module] for mutant in chosen}}
+    timed = _timed(context, {name for mutant in chosen for name in SUITES[mutant.module]})
+    tests = {
+        module: sorted(
+            (test for test in timed if test[1] in suite), key=lambda test: (test[1] != suite[0], test)
+        )
+        for module, suite in SUITES.items()
+    }
 
     def survives(mutant: Mutant) -> Mutant | None:
-        process = context.Process(target=_try, args=(mutant, timed[SUITES[mutant.module]]))
+        process = context.Process(target=_try, args=(mutant, tests[mutant.module]))
         process.start()
         process.join()
         return None if process.exitcode else mutant

@@ -22,7 +22,8 @@ from typing import Any
 from bms.tables import faults
 
 from hil.cases import CASES, CELL, Case
-from hil.scenario import FAULT_ROWS, Expect, Inject, LoadSpec, Scenario
+from hil.expect import FAULT_ROWS, Expect
+from hil.scenario import Inject, LoadSpec, Scenario
 
 AT_S = 3.5
 """By then the path has closed."""

@@ -6,9 +6,9 @@ import html
 
 import numpy as np
 
+from hil.expect import FAULT_ROWS
 from hil.link import TICK_MS
 from hil.record import Record, Values
-from hil.scenario import FAULT_ROWS
 from hil.verdict import Trip, bits
 
 _AROUND_TICKS = 60
@@ -34,7 +34,7 @@ def trip_svg(record: Record, trip: Trip) -> str:
     """The plot; empty when nothing was sent around the trip."""
     began = trip.offending_tick if trip.offending_tick is not None else trip.raised_tick
     ended = trip.acted_tick if trip.acted_tick is not None else trip.raised_tick
-    low = max(began - _AROUND_TICKS, trip.raised_tick - _MOST_TICKS)
+    low = max(1, began - _AROUND_TICKS, trip.raised_tick - _MOST_TICKS)
     high = max(ended, trip.raised_tick) + _AROUND_TICKS
     ticks, values, name = _signal(record, trip)
     near = (ticks >= low) & (ticks <= high)
@@ -60,15 +60,24 @@ def trip_svg(record: Record, trip: Trip) -> str:
     steps = " ".join(f"{x(tick):.1f},{_HEIGHT - (18 if shut == 0 else 34)}" for tick, shut in gates)
     limit_text = html.escape(f"{trip.limit} {limit}") if shown and trip.limit else ""
     level = f"{y(limit):.1f}"
+    right = _WIDTH - _PAD
+    threshold = f"""<line x1={_PAD} x2={right} y1={level} y2={level} stroke="#b3261e" stroke-dasharray="5 4"/>
+<text x={_PAD + 4} y={y(limit) - 4:.1f} font-size=11 fill="#b3261e">{limit_text}</text>
+<text x={_PAD - 4} y={y(float(values.max())) + 4:.1f} font-size=11 text-anchor=end>{values.max()}</text>
+<text x={_PAD - 4} y={y(float(values.min())) + 4:.1f} font-size=11 text-anchor=end>{values.min()}</text>"""
+    moments = "".join(
+        f'<line x1={x(tick):.1f} x2={x(tick):.1f} y1=20 y2={_HEIGHT - 16} stroke="{colour}" opacity=.5 />'
+        for tick, colour in ((trip.offending_tick, "#b3261e"), (trip.acted_tick, "#0a7a3d"))
+        if tick is not None
+    )
     return f"""<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width={_WIDTH} role=img aria-label="{trip.fault}">
-<line x1={_PAD} x2={_WIDTH - _PAD} y1={level} y2={level} stroke="#b3261e" stroke-dasharray="5 4"/>
-<text x={_PAD} y={y(limit) - 4:.1f} font-size=11 fill="#b3261e">{limit_text}</text>
+{moments}{threshold if shown else ""}
 <polyline points="{line}" fill=none stroke="#1558b0" stroke-width=1.6 />
 <text x={_PAD} y=14 font-size=11 fill="#1558b0">{html.escape(name)}</text>
 <polyline points="{steps}" fill=none stroke="#333" stroke-width=1.6 />
-<text x=2 y={_HEIGHT - 20} font-size=11>gates</text>
-<text x={_WIDTH - _PAD} y={_HEIGHT - 4} font-size=11 text-anchor=end>{high * TICK_MS} ms</text>
-<text x={_PAD} y={_HEIGHT - 4} font-size=11>{low * TICK_MS} ms</text></svg>"""
+<text x=2 y={_HEIGHT - 34} font-size=11>closed</text><text x=2 y={_HEIGHT - 16} font-size=11>open</text>
+<text x={_WIDTH - _PAD} y={_HEIGHT - 4} font-size=11 text-anchor=end>{high * TICK_MS / 1000:g} s</text>
+<text x={_PAD} y={_HEIGHT - 4} font-size=11>{low * TICK_MS / 1000:g} s</text></svg>"""
 
 
 def _gates(record: Record, low: int, high: int) -> list[tuple[int, int]]:

@@ -17,10 +17,12 @@ from hil.runner import Outcome
 from hil.summary import Run, coverage, coverage_rows, reaction_rows, reactions
 from hil.verdict import Trip
 
-_STYLE = """body{font:15px/1.45 system-ui,sans-serif;max-width:70rem;margin:2rem auto}
-table{border-collapse:collapse}td,th{padding:.2rem .8rem .2rem 0;vertical-align:top;text-align:left}
-.pass{color:#0a7a3d}.fail{color:#b3261e}code{font-size:.85em}svg{max-width:100%;height:auto}h2{margin-top:2rem}
-.wide{overflow-x:auto;font-size:.85em}"""
+_STYLE = """body{font:15px/1.45 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1.5rem}
+table{border-collapse:collapse}td,th{padding:.25rem 1rem .25rem 0;vertical-align:top;text-align:left}
+tr+tr td{border-top:1px solid #e4e4e4}.pass{color:#0a7a3d}.fail{color:#b3261e}code{font-size:.85em}
+svg{max-width:100%;height:auto}h2{margin-top:2.5rem}h3{margin-bottom:0}.wide{overflow-x:auto;font-size:.9em}
+td:last-child{min-width:5rem}
+.hash,.note{color:#666;font-size:.85em}a{color:inherit}"""
 
 
 def write_reports(outcomes: Sequence[Outcome], folder: Path) -> Path:
@@ -69,15 +71,37 @@ def _page(outcomes: Sequence[Outcome], runs: Sequence[Run]) -> str:
     cells = coverage(run for run in runs if run.covers)
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8><title>Cellkeeper rig report</title>",
+        "<meta name=viewport content='width=device-width'>",
         f"<style>{_STYLE}</style><h1>Cellkeeper rig report</h1><p>{_mark(not failed)} {verdict}</p>",
+        _overview(outcomes),
         "<h2>Reaction times</h2>",
         "<p>From the first offending frame on the link to open gates in ACTUATE, in ms of device time.</p>",
         _table(*reaction_rows(reactions(runs))),
     ]
     if any(run.covers for run in runs):
         parts += ["<h2>Coverage</h2>", _table(*coverage_rows(cells))]
-    parts += [_section(outcome) for outcome in [*failed, *(o for o in outcomes if o.passed)]]
+    note = "In a plot red is the limit and the first offending frame, green the tick that acted."
+    parts += [f"<p class=note>{note}</p>" if any(outcome.trips for outcome in outcomes) else ""]
+    parts += [_section(outcome) for outcome in _failed_first(outcomes)]
     return "\n".join([*parts, "</html>\n"])
+
+
+def _failed_first(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    return sorted(outcomes, key=lambda outcome: outcome.passed)
+
+
+def _overview(outcomes: Sequence[Outcome]) -> str:
+    """One line a run, with a link to its section."""
+    rows = "".join(
+        f"<tr><td>{_mark(o.passed)}<td><a href='#{_anchor(o)}'>{html.escape(o.scenario.name)}</a>"
+        f"<td>{html.escape(o.target)}<td>{html.escape(o.error or o.scenario.title)}"
+        for o in _failed_first(outcomes)
+    )
+    return f"<div class=wide><table>{rows}</table></div>"
+
+
+def _anchor(outcome: Outcome) -> str:
+    return f"{outcome.target}-{outcome.scenario.name}"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -99,12 +123,13 @@ def _section(outcome: Outcome) -> str:
     )
     defect = f" Regression: {esc(scenario.defect)}." if scenario.defect else ""
     parts = [
-        f"<h2>{_mark(outcome.passed)} {esc(scenario.name)} on {esc(outcome.target)}</h2>",
+        f"<h2 id='{_anchor(outcome)}'>{_mark(outcome.passed)} {esc(scenario.name)} on {esc(outcome.target)}",
+        "</h2>",
         f"<p>{esc(scenario.title)}.{defect} Input: {esc(outcome.log)}{simulated}; "
         f"{len(outcome.record.frames())} ticks of {TICK_MS} ms.</p>",
         f"<p class=fail>{esc(outcome.error)}</p>" if outcome.error else f"<table>{rows}</table>",
         *(_trip(outcome, trip) for trip in outcome.trips),
-        f"<p>ACTUATE frames, SHA-256: <code>{outcome.sha256}</code></p>",
+        f"<p class=hash>ACTUATE frames, SHA-256 <code>{outcome.sha256}</code></p>",
     ]
     return "\n".join(parts)
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from bms.link import frame
 from bms.tables import params
 
@@ -57,7 +58,7 @@ class Outcome:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        errors = soc_errors(self.record) if self.record.actuates and self.record.soc else None
+        errors = soc_errors(self.record) if self.record.actuates and self.record.soc else np.zeros(0)
         return {
             "scenario": self.scenario.name,
             "target": self.target,
@@ -67,7 +68,7 @@ class Outcome:
             "simulated": self.simulated,
             "ticks": len(self.record.frames()),
             "actuate_sha256": self.sha256,
-            "soc_mae_points": None if errors is None else round(float(errors.mean()), 3),
+            "soc_mae_points": round(float(np.mean(errors)), 3) if len(errors) else None,
             "checks": [check.as_dict() for check in self.checks],
             "trips": [asdict(trip) for trip in self.trips],
         }
@@ -143,7 +144,8 @@ def make_session(scenario: Scenario, log: Log | None, options: RunOptions, broke
     main = mutated_main(scenario.mutate) if scenario.mutate else main
     setup = BoardSetup(
         board_identity(plant, chemistry, scenario.name), firmware=options.firmware, image=options.image,
-        broker=broker, main=main, gdb=options.gdb,
+        broker=broker, main=main, gdb=options.gdb, spoilt_state=scenario.nvm == "corrupt",
+        extra_env={"CELLKEEPER_CAUSE": scenario.boot_cause} if scenario.boot_cause else {},
     )  # fmt: skip
     lockstep = options.clock == "lockstep"
     board = make_target(

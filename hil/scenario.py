@@ -6,33 +6,24 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from bms.tables import faults, params, signals
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from bms.tables import faults, params
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from cloud.twin.cell import cell_names
+from hil.expect import FORBID, Expect, Seconds, known_row
 from hil.inject import KINDS, Injection, targets_of
 from hil.link import TICK_MS
 from hil.load import Load
 
 SCENARIO_DIR = Path(__file__).with_name("scenarios")
-FAULT_ROWS = {row.name: row for row in faults.FAULTS}
 TARGET_NAMES = ("cpython", "unix", "mps2_an500", "serial")
 _PARAMS = {row.name for row in params.PARAMS}
-_FORBID = ConfigDict(extra="forbid", frozen=True)
 _LEAD_S = 0.2
 _WITH_VALUE = ("set", "offset", "ramp", "noise", "load", "leak", "link_leak", "slow_link")
-
-Seconds = Annotated[float, Field(ge=0)]
 
 
 class ScenarioError(ValueError):
     """A scenario that cannot be run; the message names the file, the field and what would be right."""
-
-
-def _row(name: str) -> str:
-    if name not in FAULT_ROWS:
-        raise ValueError(f"fault {name!r} is no row of the fault table: {', '.join(FAULT_ROWS)}")
-    return name
 
 
 class Inject(BaseModel):
@@ -41,7 +32,7 @@ class Inject(BaseModel):
     `beyond` names a limit parameter: the value is that limit moved by `by` to its unsafe side.
     """
 
-    model_config = _FORBID
+    model_config = FORBID
     at_s: Seconds
     for_s: Annotated[float, Field(gt=0)] | None = None
     kind: str
@@ -95,7 +86,7 @@ class Controller(BaseModel):
     code that lets nothing scheduled in (`spin`); one task is past its deadline from then on (`slow`); or the
     application is told to reboot, once (`reboot`)."""
 
-    model_config = _FORBID
+    model_config = FORBID
     at_s: Seconds
     kind: Literal["hang", "fill_heap", "collect", "spin", "slow", "reboot"]
 
@@ -103,7 +94,7 @@ class Controller(BaseModel):
 class LoadSpec(BaseModel):
     """What hangs on the link: a mean current with a square wave around it; `obedient`: heeds the board."""
 
-    model_config = _FORBID
+    model_config = FORBID
     mean_a: float = 0.0
     swing_a: float = 0.0
     half_period_ms: Annotated[int, Field(ge=TICK_MS)] = 100
@@ -114,72 +105,17 @@ class LoadSpec(BaseModel):
         return Load(self.mean_a, self.swing_a, self.half_period_ms // TICK_MS, self.obedient)
 
 
-class Expect(BaseModel):
-    """What must hold. Exactly one of the fields, with its companions:
-
-    `trip`: that fault comes, before all but its `companions`, and its action follows within the row's
-    max_reaction_ms (or `within_ms`) of the first offending sample (or `onset_s`); `trip_any`: one of these
-    does so, the rest may; `no_trip`: these do not come; `no_faults: true`: none comes; `state` or
-    `gates_open: true` from `by_s` to `until_s`; `soc_error_points` (mean absolute, from `by_s` on);
-    `driven_s`: at least so long in state closed; `limit_a` of `direction` is at most that from `by_s` on.
-    """
-
-    model_config = _FORBID
-    trip: str | None = None
-    latched: bool | None = None
-    companions: tuple[str, ...] = ()
-    onset_s: Seconds | None = None
-    within_ms: Annotated[int, Field(gt=0)] | None = None
-    trip_any: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    no_trip: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    no_faults: Literal[True] | None = None
-    state: str | None = None
-    gates_open: Literal[True] | None = None
-    soc_error_points: Annotated[float, Field(gt=0)] | None = None
-    driven_s: Annotated[float, Field(gt=0)] | None = None
-    limit_a: Annotated[float, Field(ge=0)] | None = None
-    direction: Literal["charge", "discharge"] = "charge"
-    by_s: Seconds = 0.0
-    until_s: Seconds | None = None
-
-    @field_validator("trip", "trip_any", "no_trip", "companions")
-    @classmethod
-    def _known(cls, names: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
-        for name in (names,) if isinstance(names, str) else names or ():
-            _row(name)
-        return names
-
-    @field_validator("state")
-    @classmethod
-    def _state(cls, name: str | None) -> str | None:
-        if name is not None and name not in signals.STATES:
-            raise ValueError(f"state {name!r} is none of {', '.join(signals.STATES)}")
-        return name
-
-    @model_validator(mode="after")
-    def _one(self) -> Expect:
-        kinds = (
-            "trip", "trip_any", "no_trip", "no_faults", "state", "gates_open", "soc_error_points", "driven_s",
-            "limit_a",
-        )  # fmt: skip
-        given = [kind for kind in kinds if getattr(self, kind) is not None]
-        if len(given) != 1:
-            raise ValueError(f"an expectation is exactly one of {', '.join(kinds)}, not {given or 'none'}")
-        if self.latched is not None and self.trip is None:
-            raise ValueError("`latched` goes with `trip`")
-        return self
-
-
 class Scenario(BaseModel):
     """A scenario file. `duration_s: log` runs to the end of the log. Times are device time.
 
     `covers` is the cell of the coverage matrix: row of the fault table and kind of fault. `defect` says in a
     regression what the defect was. `broker` is one of hil.bad_broker. `quantum_ticks` ticks pass at once
     until `fine_s` (0.2 s before the first fault), then one by one. `resets`: the board may reset itself;
-    `slow` ones run in full campaigns only.
+    `slow` ones run in full campaigns only. `boot_cause` is what a board at the desk is told that it started
+    for; `nvm: corrupt` gives the board a state journal that cannot be read.
     """
 
-    model_config = _FORBID
+    model_config = FORBID
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
     title: str
     source: Literal["model", "replay"] = "model"
@@ -199,6 +135,8 @@ class Scenario(BaseModel):
     inject: tuple[Inject, ...] = ()
     controller: Controller | None = None
     resets: bool = False
+    boot_cause: Literal["", "watchdog", "brown-out"] = ""
+    nvm: Literal["", "corrupt"] = ""
     expect: Annotated[tuple[Expect, ...], Field(min_length=1)]
     mutate: dict[str, int] = {}
     targets: tuple[str, ...] = TARGET_NAMES
@@ -224,9 +162,11 @@ class Scenario(BaseModel):
     @model_validator(mode="after")
     def _sound(self) -> Scenario:
         if self.covers:
-            _row(self.covers[0])
+            known_row(self.covers[0])
         if unknown := set(self.targets) - set(TARGET_NAMES):
             raise ValueError(f"targets: {', '.join(sorted(unknown))} is none of {', '.join(TARGET_NAMES)}")
+        if self.boot_cause and not set(self.targets) <= {"cpython", "unix"}:
+            raise ValueError("boot_cause: only cpython and unix can be told; say so in `targets`")
         return self
 
     @property

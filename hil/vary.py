@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from hil.expect import Expect
 from hil.link import TICK_MS
-from hil.scenario import Expect, Inject, Scenario
+from hil.scenario import Inject, Scenario
 
 _PERIOD_TICKS = 20
 """Of the slowest samples: TEMPS."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,9 +11,10 @@ from bms.sample import UNKNOWN_CPCT
 from bms.tables import faults, params, signals
 from numpy.typing import NDArray
 
+from hil.expect import FAULT_ROWS, Expect
 from hil.link import TICK_MS
 from hil.record import Record
-from hil.scenario import FAULT_ROWS, Expect, Scenario, ticks_of
+from hil.scenario import Scenario, ticks_of
 
 Mask = NDArray[np.bool_]
 
@@ -195,35 +197,42 @@ def _trip_any(names: tuple[str, ...], found: list[Trip]) -> Check:
 
 
 def _throughout(expect: Expect, record: Record) -> Check:
-    """A condition on every ACTUATE in a span of time: state, open gates, a current limit."""
+    """A condition on every ACTUATE in a span of time: state, open gates, a current limit, a row."""
     frames = record.frames()
     now_s = record.ticks() * TICK_MS / 1000
     span = now_s >= expect.by_s
-    text = f"from {expect.by_s:g} s on"
+    when = f"from {expect.by_s:g} s on"
     if expect.until_s is not None:
         span &= now_s < expect.until_s
-        text = f"{expect.by_s:g} to {expect.until_s:g} s"
+        when = f"{expect.by_s:g} to {expect.until_s:g} s"
     late, now_s = frames[span], now_s[span]
-    if expect.state:
-        text = f"state {expect.state} {text}"
-        wrong = late["state"] != signals.STATES.index(expect.state)
-        seen: list[str] = [
-            signals.STATES[s] if s < len(signals.STATES) else str(s) for s in late["state"][wrong][:1]
-        ]
-    elif expect.gates_open:
-        text = f"gates open {text}"
-        wrong = late["gates"] != 0
-        seen = [f"gates {gates}" for gates in late["gates"][wrong][:1]]
-    else:
-        text = f"{expect.direction} limit at most {expect.limit_a:g} A {text}"
-        limits = late[f"{expect.direction}_limit_da"]
-        wrong = limits > 10 * (expect.limit_a or 0.0)
-        seen = [f"{limit / 10:g} A" for limit in limits[wrong][:1]]
+    what, wrong, seen = _condition(expect, late)
+    text = f"{what} {when}"
     if not len(late):
         return Check(text, False, "the run was over before")
     if wrong.any():
-        return Check(text, False, f"{seen[0]} at {now_s[wrong][0]:g} s")
+        return Check(text, False, f"{seen[int(np.argmax(wrong))]} at {now_s[wrong][0]:g} s")
     return Check(text, True, f"{len(late) * TICK_MS / 1000:g} s")
+
+
+def _condition(expect: Expect, frames: NDArray[np.void]) -> tuple[str, Mask, Sequence[str]]:
+    """In words, whether it does not hold in each frame, and what is there instead."""
+    if expect.state:
+        states = frames["state"]
+        names = [signals.STATES[s] if s < len(signals.STATES) else str(s) for s in map(int, states)]
+        return f"state {expect.state}", states != signals.STATES.index(expect.state), names
+    if expect.gates_open:
+        return "gates open", frames["gates"] != 0, [f"gates {gates}" for gates in frames["gates"].tolist()]
+    if row := expect.active or expect.clear or expect.latched_row:
+        raised = bits(frames, "latched" if expect.latched_row else "faults", FAULT_ROWS[row].id)
+        what = "latched" if expect.latched_row else "active" if expect.active else "clear"
+        return f"{row} {what}", raised if expect.clear else ~raised, ["it is not"] * len(frames)
+    limits = frames[f"{expect.direction}_limit_da"] / 10
+    seen = [f"{limit:g} A" for limit in limits.tolist()]
+    if expect.limit_a is not None:
+        return f"{expect.direction} limit at most {expect.limit_a:g} A", limits > expect.limit_a, seen
+    least_a = expect.limit_above_a or 0.0
+    return f"{expect.direction} limit above {least_a:g} A", limits <= least_a, seen
 
 
 def soc_errors(record: Record, by_s: float = 0.0) -> NDArray[np.float64]:

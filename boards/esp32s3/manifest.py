@@ -2,7 +2,7 @@
 """What goes onto the board: the application, the parts that boards share, and this board."""
 
 include("../application.py")
-for _part in ("__init__", "afe", "chip", "clock", "dns", "net", "nor", "parts"):
+for _part in ("__init__", "afe", "chip", "clock", "dns", "esp32", "net", "nor", "parts"):
     freeze("../common", "hal/%s.py" % _part, opt=0)
 for _part in ("bq76952", "bq76952_bus", "bq76952_program", "bq76952_setup"):
     freeze("../common", "hal/%s.py" % _part, opt=0)

@@ -1,7 +1,8 @@
 """Builds a board's image: `python -m boards.tools.build BOARD [--safety-timer hard|scheduled]`.
 
 Writes build/<board>/firmware.elf and sizes.json, prints the sizes against the budgets in board.toml and
-fails when one is over its budget. The scheduled variant of a hard board goes to build/<board>-scheduled/.
+fails when one is over its budget. The scheduled variant of a hard board goes to build/<board>-scheduled/,
+that without the application frozen in (--bare) to build/<board>-bare/.
 """
 
 from __future__ import annotations
@@ -39,16 +40,18 @@ class Job:
     budgets: dict[str, int]
     port: Path
     out: Path
+    bare: bool = False
 
 
-def load_job(board: str, safety_timer: str | None, build: Path) -> Job:
+def load_job(board: str, safety_timer: str | None, build: Path, bare: bool = False) -> Job:
     """Reads boards/<board>/board.toml. `safety_timer` None means the board's own."""
     row = boardfile.read(board)
     if not has_port(row):
         raise BuildError(f"board {board!r} has no port/: its MicroPython image comes from its makers")
     timer = safety_timer or row.safety_timer
-    out = build / (board if timer == row.safety_timer else f"{board}-{timer}")
-    return Job(board, timer, row.arch, dict(row.budgets), row.folder / "port", out)
+    name = board if timer == row.safety_timer else f"{board}-{timer}"
+    out = build / (f"{name}-bare" if bare else name)
+    return Job(board, timer, row.arch, dict(row.budgets), row.folder / "port", out, bare)
 
 
 def has_port(row: boardfile.BoardFile) -> bool:
@@ -105,7 +108,7 @@ def _fingerprint(job: Job, tree: Path) -> str:
         ["arm-none-eabi-gcc", "--version"], text=True, capture_output=True, check=True
     ).stdout
     digest = hashlib.sha256()
-    for part in (str(tree), version.splitlines()[0], job.safety_timer, job.arch):
+    for part in (str(tree), version.splitlines()[0], job.safety_timer, job.arch, str(job.bare)):
         digest.update(part.encode() + b"\0")
     for path in (tree / "py" / "mpconfig.h", tree / "py" / "py.mk", job.port / "Makefile"):
         digest.update(path.read_bytes())
@@ -141,6 +144,8 @@ def build_image(job: Job, tree: Path, mpy_cross: Path) -> Path:
         "MICROPY_MPYCROSS": str(mpy_cross),
         "MICROPY_MPYCROSS_DEPENDENCY": str(mpy_cross),
     }
+    if job.bare:
+        variables["FROZEN_MANIFEST"] = str(job.port / "bare" / "manifest.py")
     _make(job.port, job.out / "build.log", variables)
     made, image = objects / "firmware.elf", job.out / "firmware.elf"
     if not image.exists() or image.stat().st_mtime_ns != made.stat().st_mtime_ns:
@@ -173,9 +178,11 @@ def report(job: Job, sizes: dict[str, int]) -> list[str]:
     ]
 
 
-def build(board: str, safety_timer: str | None = None, folder: Path = ROOT / "build") -> Path:
+def build(
+    board: str, safety_timer: str | None = None, folder: Path = ROOT / "build", bare: bool = False
+) -> Path:
     """Builds one board's image and returns its path; raises BuildError."""
-    job = load_job(board, safety_timer, folder)
+    job = load_job(board, safety_timer, folder, bare)
     check_tools()
     with build_lock(folder):
         tree = source_tree(folder)
@@ -209,12 +216,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m boards.tools.build", description=__doc__)
     parser.add_argument("board")
     parser.add_argument("--safety-timer", choices=TIMERS, help="default: what board.toml says")
+    parser.add_argument("--bare", action="store_true", help="without the application frozen in")
     args = parser.parse_args()
     try:
         if not has_port(boardfile.read(args.board)):
             build_application(args.board)
             return 0
-        image = build(args.board, args.safety_timer)
+        image = build(args.board, args.safety_timer, bare=args.bare)
     except boardfile.BoardError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

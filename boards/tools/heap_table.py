@@ -8,6 +8,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from boards.tools import boardfile, emulator, heap_check
 from boards.tools.boardfile import BoardError
@@ -104,10 +105,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; 1 and one line on stderr when it cannot be done."""
     parser = argparse.ArgumentParser(prog="python -m boards.tools.heap_table", description=__doc__)
     parser.add_argument("board", nargs="?", default="esp32")
+    parser.add_argument("--image", type=Path, default=emulator.IMAGE, help="of the emulated board")
     chosen = parser.parse_args(arguments)
     try:
         row = boardfile.read(chosen.board)
-        output = heap_check.run(row.name, emulator.IMAGE, emulator.MPY_CROSS, row.build, SCRIPT % (MAKERS,))
+        output = heap_check.run(row.name, chosen.image, emulator.MPY_CROSS, row.build, SCRIPT % (MAKERS,))
         print(table(*parse(output)))
     except BoardError as error:
         print(f"heap: {error}", file=sys.stderr)

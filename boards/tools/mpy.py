@@ -111,6 +111,8 @@ def build_mpy(
     shrunk = shrink({_dotted(target): source for target, source in sources.items()}, main)
     sizes: dict[str, int] = {}
     for target in sources:
+        if _dotted(target) not in shrunk.sources:
+            continue  # nothing on the board imports it
         compiled = (device / "lib" / target).with_suffix(".mpy")
         compile_module(compiler, arch, target, shrunk.sources[_dotted(target)], compiled)
         sizes[compiled.relative_to(device).as_posix()] = compiled.stat().st_size

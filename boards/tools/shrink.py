@@ -5,14 +5,14 @@ each number that has a name in its heap. So, over all modules of a board togethe
 
 * whole-number constants of modules stand where they are used, and no longer in any module or import;
 * names with a leading underscore become short ones; which, is in names.json beside the sizes;
-* what is there for type checkers, and what no module of the set uses, is left out.
+* what is there for type checkers, and what main.py does not use in any way, is left out.
 
 What a module offers to others, apart from its whole numbers, keeps its name. A set is made as a whole: its
 modules do not work together with those of another one.
 """
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from boards.tools.constants import Constants
@@ -32,6 +32,7 @@ def shrink(sources: Mapping[str, str], outside: str = "") -> Shrunk:
     trees = {name: ast.parse(source) for name, source in sources.items()}
     for tree in trees.values():
         _Checked().visit(tree)
+    trees = _reached(trees, ast.parse(outside))
     kept = spoken_of(trees) | identifiers(ast.parse(outside))
     constants = Constants(trees)
     constants.inline(kept)
@@ -80,6 +81,28 @@ class _Checked(ast.NodeTransformer):
         if isinstance(node.returns, ast.Constant):
             node.returns = None
         return node
+
+
+def _reached(trees: Trees, outside: ast.Module) -> Trees:
+    """The modules that `outside` imports, one by way of another; all of them when it imports none."""
+    found: set[str] = set()
+    todo = [outside]
+    while todo:
+        for name in _imports(todo.pop()):
+            parts = name.split(".")
+            for whole in (".".join(parts[:n]) for n in range(1, len(parts) + 1)):
+                if whole in trees and whole not in found:
+                    found.add(whole)
+                    todo.append(trees[whole])
+    return {name: tree for name, tree in trees.items() if name in found} or trees
+
+
+def _imports(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def _shake(trees: Trees, outside: str) -> bool:

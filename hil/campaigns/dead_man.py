@@ -11,10 +11,11 @@ import time
 from typing import Any
 
 from boards.tools import emulator
+from hil.expect import Expect
 from hil.free import DEAD_MAN_TICKS, FreeBoard
 from hil.link import TICK_MS
 from hil.runner import RunOptions, make_session
-from hil.scenario import Controller, Expect, LoadSpec, Scenario
+from hil.scenario import Controller, LoadSpec, Scenario
 from hil.session import Session
 from hil.targets import TargetError
 

@@ -18,9 +18,10 @@ from typing import Any
 from bms.tables import signals
 
 from hil.campaigns import flipper_path
+from hil.expect import Expect
 from hil.gdb import Gdb
 from hil.runner import RunOptions, make_session
-from hil.scenario import Controller, Expect, Inject, LoadSpec, Scenario
+from hil.scenario import Controller, Inject, LoadSpec, Scenario
 from hil.session import Session, fault_names
 from hil.targets import TargetError
 from hil.targets.base import ROOT

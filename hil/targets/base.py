@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bms.memory import identity
-from bms.memory.layout import IDENTITY
+from bms.memory.layout import IDENTITY, SECTOR, STATE, STATE_SECTORS
 
 ROOT = Path(__file__).resolve().parents[2]
 _START_S = 20.0
@@ -39,7 +39,8 @@ class BoardSetup:
 
     `identity` is written into a new NVM file; `broker` is HOST:PORT or empty; `firmware`, `image` and `main`
     (the text of main.py) replace the project's own: for mutation tests, and to sabotage the main loop.
-    `gdb` is the path of a socket at which an emulator offers its debugger.
+    `gdb` is the path of a socket at which an emulator offers its debugger. `spoilt_state`: a new NVM's
+    journal of latched faults cannot be read.
     """
 
     identity: dict[str, object]
@@ -50,6 +51,7 @@ class BoardSetup:
     main: str = ""
     gdb: Path | None = None
     extra_env: dict[str, str] = field(default_factory=dict[str, str])
+    spoilt_state: bool = False
 
 
 class Target(Protocol):
@@ -88,13 +90,15 @@ class Target(Protocol):
         ...
 
 
-def provision(path: Path, fields: dict[str, object], size: int) -> None:
+def provision(path: Path, fields: dict[str, object], size: int, *, spoilt_state: bool = False) -> None:
     """A new NVM file, erased, with this identity; a file that exists is left as it is."""
     if path.exists():
         return
     data = bytearray(b"\xff" * size)
     image = identity.image(fields)
     data[IDENTITY : IDENTITY + len(image)] = image
+    if spoilt_state:  # as a flash looks whose sectors have lost their charge
+        data[STATE : STATE + STATE_SECTORS * SECTOR] = bytes(STATE_SECTORS * SECTOR)
     path.write_bytes(data)
 
 
@@ -177,7 +181,7 @@ class SocketTarget:
     def nvm(self, size: int) -> Path:
         """The NVM file, provisioned."""
         path = self.setup.nvm or self.folder / "nvm.bin"
-        provision(path, self.setup.identity, size)
+        provision(path, self.setup.identity, size, spoilt_state=self.setup.spoilt_state)
         return path
 
     def launch(self, command: list[str], env: dict[str, str], afe: Path) -> None:

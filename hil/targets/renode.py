@@ -51,6 +51,8 @@ def missing(image: Path = emulator.IMAGE) -> str:
 
 def unsupported(scenario: Scenario) -> str:
     """Why the scenario cannot run on Renode; empty when it can."""
+    if "mps2_an500" not in scenario.targets:
+        return f"it is for {', '.join(scenario.targets)}"
     kinds = {str(entry.kind) for entry in scenario.inject}
     kinds |= {name for name in ("resets", "controller") if getattr(scenario, name)}
     return "; ".join(why for kind, why in NOT_THERE.items() if kind in kinds)

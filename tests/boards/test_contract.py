@@ -5,6 +5,7 @@ import random
 import select
 import socket
 import struct
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -252,6 +253,11 @@ def test_reset_cause_in_words(bench: Bench, cause: int, text: str) -> None:
     assert bench.board().reset_cause() == text
 
 
+def test_reset_starts_the_controller_anew(bench: Bench) -> None:
+    bench.board().reset()
+    assert bench.chip.was_reset
+
+
 def test_idle_lets_time_pass_but_not_much(bench: Bench) -> None:
     board, before = bench.board(), bench.chip.now_ms
     board.idle()
@@ -260,7 +266,7 @@ def test_idle_lets_time_pass_but_not_much(bench: Bench) -> None:
 
 def test_esp32_without_the_nvm_partition_says_what_to_do(make_bench: Callable[[str], Bench]) -> None:
     bench = make_bench("esp32")
-    bench.module.Partition.missing = True
+    sys.modules["esp32"].Partition.missing = True
     with pytest.raises(OSError, match="make flash"):
         bench.board()
 

@@ -9,7 +9,7 @@ import pytest
 from an500_machine import image_path
 from bms.link import frame
 
-from boards.tools import boardfile, flash, heap_check, heap_table, manifest
+from boards.tools import boardfile, build, emulator, flash, heap_check, heap_table, manifest
 from boards.tools.boardfile import BoardError
 from boards.tools.emulator import EmulatorError, ReplBoard
 from boards.tools.heap_check import Heap
@@ -99,13 +99,29 @@ def test_the_esp32_set_leaves_its_budget(esp32: Heap) -> None:
     esp32.check()
 
 
+@pytest.mark.xfail(
+    strict=True,
+    raises=BoardError,
+    reason="missed: about 24 kB where the application's names are not in ROM, as on a published MicroPython",
+)
+@pytest.mark.timeout(400)
+def test_the_esp32_set_leaves_its_budget_without_the_application_in_rom(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    image = build.build(heap_check.EMULATED, bare=True)
+    heap = heap_check.measure("esp32", image, emulator.MPY_CROSS, tmp_path)
+    record_property("free", heap.line())
+    assert heap.free_bytes > 8192
+    heap.check()
+
+
 @pytest.mark.timeout(120)
 def test_flash_puts_modules_onto_the_running_emulated_board_where_they_win_over_frozen_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = image_path()
     # a few modules are enough: all of them take a minute over the console
-    modules, few = manifest.modules, ("bms/__init__.py", "bms/sample.py", "main.py")
+    modules, few = manifest.modules, ("bms/__init__.py", "main.py")
 
     def some(row: boardfile.BoardFile) -> list[manifest.Module]:
         return [m for m in modules(row) if m.target in few]
@@ -115,9 +131,7 @@ def test_flash_puts_modules_onto_the_running_emulated_board_where_they_win_over_
     with ReplBoard(tmp_path, image=image) as board:
         console = f"socket://127.0.0.1:{board.port}"
         assert flash.main(["mps2_an500", "--port", console]) == 0
-        code = "import bms.sample; print(bms.__file__, bms.sample.__file__)"
+        code = "import bms; print(bms.__file__)"
         ask = [sys.executable, "-m", "mpremote", "connect", console, "exec", code]
         answer = subprocess.run(ask, capture_output=True, text=True)
-        assert answer.stdout.split() == ["/lib/bms/__init__.mpy", "/lib/bms/sample.mpy"], (
-            answer.stdout + answer.stderr
-        )
+        assert answer.stdout.strip() == "/lib/bms/__init__.mpy", answer.stdout + answer.stderr

@@ -83,6 +83,17 @@ def test_a_keyword_argument_goes_with_its_parameter() -> None:
     assert run(found.sources, "m").X == 5
 
 
+def test_modules_that_nothing_imports_are_left_out() -> None:
+    sources = {
+        "p": "",
+        "p.a": "def f():\n    from p import b\n    return b.g()",
+        "p.b": "def g(): return 1",
+        "p.c": "",
+    }
+    assert set(shrink(sources, "from p.a import f\nf()").sources) == {"p", "p.a", "p.b"}
+    assert set(shrink(sources, "from other import f").sources) == set(sources)
+
+
 def test_what_is_there_for_type_checkers_goes() -> None:
     found = shrink({
         "m": "TYPE_CHECKING = False\nif TYPE_CHECKING:\n    from typing import Any\n    class T: pass\n"

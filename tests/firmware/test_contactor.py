@@ -136,14 +136,36 @@ def test_an_action_leads_out_of_every_state_at_once():
         (COOL_DOWN, TRIPPED, TRIPPED),
     ):  # fmt: skip
         for action, after in ((OPEN_NOW, now), (OPEN_SOFT, soft), (DERATE, state)):
-            bench = in_state(state)
-            bench.current_ma = 5000
-            bench.tell(action)
-            assert bench.tick() == after, (STATES[state], action)
+            for proven in (True, False):
+                bench = in_state(state)
+                bench.current_ma = 5000
+                bench.tell(action, proven)
+                assert bench.tick() == after, (STATES[state], action)
     for action, after in ((OPEN_NOW, WELD_TEST), (OPEN_SOFT, OPENING)):
-        bench = in_state(OPENING)
-        bench.tell(action)
+        for proven in (True, False):
+            bench = in_state(OPENING)
+            bench.tell(action, proven)
+            assert bench.tick() == after
+
+
+def test_opening_needs_no_proof():
+    for state, after in ((PRECHARGE, WELD_TEST), (CLOSED, OPENING)):
+        bench = in_state(state)
+        bench.tell(NOTHING, proven=False)
+        bench.contactor.wanted = False
         assert bench.tick() == after
+    for current_ma, ms in ((0, 1), (5000, SOFT_MS)):
+        bench = in_state(OPENING)
+        bench.tell(NOTHING, proven=False)
+        bench.current_ma = current_ma
+        assert bench.run(ms) == WELD_TEST
+    bench = in_state(WELD_TEST)
+    bench.tell(NOTHING, proven=False)
+    assert bench.run(LIMITS["weld_test_ms"]) == OPEN
+    bench = in_state(PRECHARGE)
+    bench.tell(NOTHING, proven=False)
+    assert bench.run(LIMITS["precharge_timeout_ms"]) == COOL_DOWN
+    assert bench.run(LIMITS["precharge_cooldown_ms"]) == OPEN
 
 
 def test_closing_waits_for_the_pause_the_wish_and_the_proof():
@@ -234,6 +256,11 @@ def test_precharge_gives_up_in_time_cools_down_and_tries_again():
     assert bench.tick() == OPEN
 
 
+def run_to(bench: Bench, state: int):
+    while bench.contactor.state != state:
+        bench.run(500)
+
+
 def failed_tries(bench: Bench) -> "list[int]":
     """From PRECHARGE, after each of its failures, whether it has been one too many."""
     said: "list[int]" = []
@@ -256,12 +283,10 @@ def test_precharge_fails_with_its_last_try():
 def test_a_closing_forgets_the_tries_that_failed():
     bench = in_state(COOL_DOWN)
     bench.link_mv = PACK_MV
-    while bench.contactor.state != CLOSED:
-        bench.run(500)
+    run_to(bench, CLOSED)
     bench.link_mv = 0
     bench.contactor.wanted = False
-    while bench.contactor.state != OPEN:
-        bench.run(500)
+    run_to(bench, OPEN)
     bench.contactor.wanted = True
     assert failed_tries(bench) == [0, 0, 1]
 

@@ -1,6 +1,7 @@
 """Serial frames: reference CRC and COBS values, resynchronisation, every single damage found."""
 
 import gc
+import struct
 
 import micropython
 from bms.link import frame
@@ -134,3 +135,60 @@ def test_reading_and_writing_allocate_nothing():
     assert at == len(data)
     assert reader.size == HEADER + 60
     assert n == len(data)
+
+
+def test_numbers_on_the_wire_are_those_of_the_protocol():
+    assert (frame.FAST, frame.CELLS, frame.TEMPS, frame.CONFIG, frame.TIME) == (1, 2, 3, 4, 5)
+    assert (frame.END, frame.DUMP, frame.ACTUATE, frame.LOG, frame.RECORD) == (6, 7, 0x81, 0x82, 0x83)
+    assert (frame.MODE_FREE, frame.MODE_LOCKSTEP, frame.REQUEST_ZERO_CURRENT) == (0, 1, 1)
+    assert (frame.VERSION, frame.OPEN_CELL_MV) == (1, 0xFFFF)
+    assert (MAX_RAW, frame.MAX_WIRE, frame.MAX_CELLS) == (128, 130, 32)
+    assert (HEADER, frame.CRC) == (8, 2)
+    sizes = [struct.calcsize(f) for f in (frame.FAST_FORMAT, frame.CELLS_FORMAT, frame.TEMPS_FORMAT)]
+    assert sizes == [14, 3, 4]
+    assert struct.calcsize(frame.ACTUATE_FORMAT) == 44
+    assert HEADER + 3 + 2 * frame.MAX_CELLS + frame.CRC <= MAX_RAW
+
+
+def test_a_frame_of_the_greatest_length_is_read_and_a_longer_one_refused_and_left_whole():
+    raw = bytes(range(1, MAX_RAW - 1))
+    for n, good in ((MAX_RAW - 2, True), (MAX_RAW - 1, False)):
+        data = (b"\x01" + raw + b"\x07")[1 : n + 1]  # no zeros: one COBS block
+        crc = frame.crc16(data, n)
+        sealed = bytes((n + 3,)) + data + bytes((crc & 255, crc >> 8)) + b"\x00"
+        if 0 in sealed[:-1]:
+            raise ValueError("choose other bytes: the CRC has a zero")
+        reader = Reader()
+        at = reader.feed(sealed, 0, len(sealed))
+        assert at == len(sealed)
+        assert reader.size == (n if good else 0)
+        assert reader.words[frame.BAD_COBS] == (0 if good else 1)
+
+
+def test_a_finder_goes_over_bad_frames_to_the_next_good_one():
+    source = bytearray(300)
+    reader = Reader()
+    find = reader.finder(source)
+    good = wire(Writer(), frame.TEMPS, 9, b"abc")
+    data = b"\x05\x01\x00" + good + b"\x00\x02\x00" + good + good[:5]
+    source[: len(data)] = data
+    assert [find(len(data)) for _ in range(3)] == [HEADER + 3, HEADER + 3, 0]
+    assert reader.errors() == 2
+    reader.words[frame.AT] = 0
+    source[: len(good) - 5] = good[5:]
+    assert find(len(good) - 5) == HEADER + 3
+    assert bytes(reader.raw[HEADER : HEADER + 3]) == b"abc"
+
+
+def test_a_sealer_writes_what_finish_writes():
+    one, other = Writer(), Writer()
+    whole = bytearray(HEADER + 3 + frame.CRC)
+    whole[HEADER : HEADER + 3] = b"\x00\x05\x00"
+    seal = one.sealer(whole, frame.ACTUATE)
+    for ms in (0, 5, 0xFFFF_FFFF):
+        n = seal(ms & 0xFFFF, ms >> 16)
+        assert bytes(one.wire[:n]) == wire(other, frame.ACTUATE, ms, b"\x00\x05\x00")
+    other.seq = 0xFFFF
+    seal = other.sealer(whole, frame.ACTUATE)
+    found = read(Reader(), b"".join(bytes(other.wire[: seal(1, 0)]) for _ in range(2)))
+    assert [entry[1] for entry in found] == [0xFFFF, 0]

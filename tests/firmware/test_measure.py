@@ -133,11 +133,13 @@ def test_temperatures_of_either_sign():
         ((250, -400), [250, -400]),
         ((-1, -2), [-1, -2]),
         ((1500, 1499), [1500, 1499]),
+        ((-0x4000, -0x4000), [-0x4000, -0x4000]),
+        ((0x7FFF, 0x7FFF), [0x7FFF, 0x7FFF]),
     ):
-        bench.sample.isolation_kohm = temps[0] + 1000
+        bench.sample.isolation_kohm = abs(temps[0])
         bench.temps(*temps)
         assert bench.get("temp_max_dc", "temp_min_dc") == expected
-        assert bench.get("isolation_kohm") == [temps[0] + 1000]
+        assert bench.get("isolation_kohm") == [abs(temps[0])]
 
 
 def test_a_rise_is_that_of_three_seconds_and_unknown_before():

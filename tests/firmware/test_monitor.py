@@ -5,7 +5,19 @@ from array import array
 from bms.safety.measure import SIGNALS
 from bms.safety.monitor import NO_ACTION, WAKE_MS, Events, Monitor
 from bms.sample import Sample
-from bms.tables.faults import CELLS, DERATE, FAST, FAULTS, OPEN_NOW, OPEN_SOFT, PERIOD_MS, TEMPS, level
+from bms.tables import faults
+from bms.tables.faults import (
+    CELLS,
+    DERATE,
+    FAST,
+    FAULTS,
+    LATCHED,
+    OPEN_NOW,
+    OPEN_SOFT,
+    PERIOD_MS,
+    TEMPS,
+    level,
+)
 from bms.tables.params import NMC, defaults
 
 ID = {row.name: row.id for row in FAULTS}
@@ -495,6 +507,14 @@ def test_a_level_is_per_cell_where_the_row_says_so():
             assert level(row, row.limit, LIMITS, 12) == 0
 
 
-def test_signals_begin_with_what_is_sampled():
+def test_enumerations_are_places_in_their_lists_and_actions_grow_stronger():
+    assert [faults.ACTIONS[n] for n in (DERATE, OPEN_SOFT, OPEN_NOW)] == ["derate", "open_soft", "open_now"]
+    assert [faults.GROUPS[n] for n in (FAST, CELLS, TEMPS, faults.SELF)] == ["fast", "cells", "temps", "self"]
+    assert [faults.LATCHES[n] for n in (faults.SELF_CLEARING, LATCHED)] == ["self-clearing", "latched"]
+    assert [faults.WHENS[n] for n in (faults.ALWAYS, faults.CHARGING)] == ["always", "while charging"]
+    assert (faults.ABOVE, faults.BELOW) == (0, 1)
+    assert PERIOD_MS == (5, 20, 100, 20)
+
+
+def test_signals_are_named_once():
     assert len(SIGNALS) == len(set(SIGNALS))
-    assert PERIOD_MS[:3] == (5, 20, 100)

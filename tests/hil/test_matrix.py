@@ -6,20 +6,21 @@ import pytest
 from bms.tables import faults
 
 from hil.cases import UNDETECTABLE
+from hil.expect import FAULT_ROWS
 from hil.hazards import HAZARDS
 from hil.matrix import matrix
 from hil.runner import RunOptions, run_scenario
-from hil.scenario import FAULT_ROWS, load_scenario, scenarios
+from hil.scenario import load_scenario, scenarios
 from hil.vary import shifted
 
 ELSEWHERE = {
     "parameters_corrupt": "campaign bit_flips",
     "state_corrupt": "campaign bit_flips",
-    "task_overrun": "watchdog_resets",
+    "task_overrun": "watchdog_resets, watchdog_slow_task",
     "tick_overrun": "needs a tick that is late: no fault of the pack",
-    "watchdog_reset": "watchdog_resets",
-    "brownout_reset": "brown_out_while_driving",
-    "nvm_corrupt": "campaign power_cut",
+    "watchdog_reset": "watchdog_derates",
+    "brownout_reset": "brownout_derates",
+    "nvm_corrupt": "nvm_corrupt",
     "internal_short": "internal_short",
 }
 """Rows that no generated scenario can make trip, and what tries them."""

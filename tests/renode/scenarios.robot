@@ -17,7 +17,7 @@ ${CELLKEEPER}     ${ROOT}/.venv/bin/cellkeeper
 ${REPORTS}        ${ROOT}/build/hil/mps2_an500-renode
 ${SCENARIO}       ${EMPTY}
 # Wall time. Virtual time goes as fast as the host can.
-${TIMEOUT}        30min
+${TIMEOUT}        4h
 
 *** Keywords ***
 List Scenarios

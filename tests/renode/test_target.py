@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from hil.inject import KINDS
 from hil.runner import Outcome, RunOptions, run_scenario
-from hil.scenario import Inject, Scenario, find_scenario
+from hil.scenario import Controller, Inject, Scenario, find_scenario
 from hil.targets import BoardSetup, TargetError, make_target
 from hil.targets.renode import NOT_THERE, RenodeTarget, script, unsupported
 
@@ -133,10 +134,23 @@ def test_the_script_joins_both_links_and_lets_time_run(tmp_path: Path) -> None:
     assert "Socket" not in free
 
 
-@pytest.mark.parametrize("kind", NOT_THERE)
-def test_power_cuts_and_the_watchdog_are_left_to_qemu(kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("restart", {"inject": (Inject(at_s=1.0, kind="restart"),)}),
+        ("resets", {"resets": True}),
+        ("controller", {"controller": Controller(at_s=1.0, kind="hang")}),
+    ],
+)
+def test_power_cuts_and_the_watchdog_are_left_to_qemu(kind: str, change: dict[str, object]) -> None:
     scenario = find_scenario("cell_over_voltage")
     assert unsupported(scenario) == ""
-    entry = Inject.model_construct(at_s=1.0, kind=kind, target="fast")  # pyright: ignore[reportArgumentType]
-    cut = scenario.model_copy(update={"inject": [entry]})
-    assert unsupported(cut) == NOT_THERE[kind]
+    assert unsupported(scenario.model_copy(update=change)) == NOT_THERE[kind]
+
+
+def test_what_is_not_there_is_named_as_the_rig_names_it() -> None:
+    assert set(NOT_THERE) <= {*KINDS, *Scenario.model_fields}
+
+
+def test_a_scenario_for_other_targets_is_not_listed() -> None:
+    assert "unix" in unsupported(find_scenario("watchdog_derates"))

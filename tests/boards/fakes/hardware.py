@@ -255,7 +255,7 @@ def _machine(chip: Chip) -> types.ModuleType:
         "machine", Pin=BoundPin, Timer=BoundTimer, WDT=Watchdog, UART=uart, freq=lambda _: None,
         I2C=bus("i2c"), SPI=bus("spi"),
         PWRON_RESET=PWRON, HARD_RESET=HARD, WDT_RESET=WDT, SOFT_RESET=SOFT,
-        reset_cause=lambda: chip.reset_cause,
+        reset_cause=lambda: chip.reset_cause, reset=lambda: setattr(chip, "was_reset", True),
     )  # fmt: skip
 
 

@@ -149,26 +149,37 @@ def score(log: Log, ambient_c: float, case: str, weight: float, soc: Array, sigm
     )  # fmt: skip
 
 
-def scores(data: Path, held: Held, target: str = "unix") -> tuple[list[Score], dict[str, list[Score]]]:
-    """Scores of the device's filter, and those of each baseline, on every held-back log and case."""
-    cell = load_cell(held.cell)
-    plan = [
+Plan = list[tuple[float, str, float, Run]]
+"""(ambient in degC, case, its weight, run)"""
+
+
+def plan_of(data: Path, held: Held, cell: CellFile) -> Plan:
+    """Every held-back log of a set in every case."""
+    return [
         (ambient_c, case, weight, run)
         for name, ambient_c in held.logs
         for case, weight, run in cases(held_log(data, held, name, ambient_c), cell)
     ]
+
+
+def filter_scores(plan: Plan, cell: CellFile, target: str = "unix") -> list[Score]:
+    """Scores of the device's filter."""
     found = replay([run for *_, run in plan], cell, target)
-    ours = [
+    return [
         score(run.log, ambient_c, case, weight, estimate.soc, estimate.soc_sigma)
         for (ambient_c, case, weight, run), estimate in zip(plan, found, strict=True)
     ]
-    baselines: dict[str, list[Score]] = {}
-    for name, method in (("coulomb", coulomb_soc), ("OCV", ocv_soc), ("2-RC EKF", ekf_soc)):
-        baselines[name] = [
+
+
+def baseline_scores(plan: Plan, cell: CellFile) -> dict[str, list[Score]]:
+    """Scores of each baseline."""
+    return {
+        name: [
             score(run.log, t, case, weight, method(run, cell), np.zeros(len(run.log.time_s)))
             for t, case, weight, run in plan
         ]
-    return ours, baselines
+        for name, method in (("coulomb", coulomb_soc), ("OCV", ocv_soc), ("2-RC EKF", ekf_soc))
+    }
 
 
 def mean_mae(some: list[Score]) -> float:
@@ -182,11 +193,16 @@ def mean_mae(some: list[Score]) -> float:
     return float(np.mean(by_temperature))
 
 
+def worst_mae(some: list[Score]) -> float:
+    """The largest `mean_mae` of one temperature."""
+    return max(mean_mae([s for s in some if s.ambient_c == t]) for t in {s.ambient_c for s in some})
+
+
 def _rows(name: str, held: Held, ours: list[Score], baselines: dict[str, list[Score]]) -> Iterator[Row]:
     yield Row(f"{name}: mean MAE", mean_mae(ours), "points", "temperatures and five cases", f"<= {held.mean}")
     temperatures = sorted({s.ambient_c for s in ours})
     at = {t: [s for s in ours if s.ambient_c == t] for t in temperatures}
-    worst = max(mean_mae(at[t]) for t in temperatures)
+    worst = worst_mae(ours)
     yield Row(f"{name}: worst temperature", worst, "points", "", f"<= {held.worst}")
     largest = max(ours, key=lambda s: s.largest)
     note = f"{largest.log}, {largest.case}"
@@ -204,7 +220,7 @@ def _rows(name: str, held: Held, ours: list[Score], baselines: dict[str, list[Sc
             yield Row(f"{name} {t:+.0f} degC, {case}", float(np.mean([s.mae for s in some])), "points", note)
     for baseline, theirs in baselines.items():
         largest = max(theirs, key=lambda s: s.largest)
-        worst = max(mean_mae([s for s in theirs if s.ambient_c == t]) for t in temperatures)
+        worst = worst_mae(theirs)
         note = f"worst temperature {worst:.2f}"
         yield Row(
             f"{name}: {baseline}, mean MAE", mean_mae(theirs), "points", f"{note}, max {largest.largest:.1f}"
@@ -217,5 +233,7 @@ def run() -> list[Row]:
     rows: list[Row] = []
     for name, held in SETS.items():
         if (data / held.folder).is_dir() and held.folder:
-            rows += _rows(name, held, *scores(data, held))
+            cell = load_cell(held.cell)
+            plan = plan_of(data, held, cell)
+            rows += _rows(name, held, filter_scores(plan, cell), baseline_scores(plan, cell))
     return rows

@@ -10,7 +10,7 @@ from pathlib import Path
 from bms.deadlines import DEADLINES_MS
 from bms.tables import faults, limiters, params, signals
 
-from docs import cells, rig
+from docs import cells, estimation, rig
 
 HERE = Path(__file__).parent
 NOTE = "Generated from `firmware/bms/tables/{}.py` by `make docs`; change the table, not this page.\n"
@@ -165,6 +165,7 @@ PAGES = {
     "hazards.md": hazards,
     "derating.md": derating,
     "cells.md": cells.page,
+    "estimation.md": lambda: estimation.page(table),
 }
 
 

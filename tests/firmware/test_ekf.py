@@ -10,7 +10,7 @@ from ekf_vectors import Random, block, plain_block, vectors
 
 CELLS = 40
 STEPS = 250
-DIGEST = 790417935
+DIGEST = 1653694675
 
 
 def rested(cell_mv: int) -> Snapshot:
@@ -63,6 +63,18 @@ def test_finds_the_soc_of_a_resting_cell_from_any_start():
                 assert wrong < 2 * ekf.sigma_cpct, (truth, told, sigma, ekf.soc_cpct)
                 # the model of an empty cell is trusted least
                 assert wrong < 400 or min(truth, told) < 1000, (truth, told, sigma, ekf.soc_cpct)
+
+
+def test_with_open_contactors_what_was_told_with_certainty_is_found_wrong():
+    for told, truth in ((0, 3000), (10_000, 6000), (2000, 9000)):
+        ekf = plain()
+        ekf.start(told, 100, True)
+        estimate = Estimate()
+        snapshot = rested(3000 + truth // 10)
+        for _ in range(1200):
+            ekf.step(snapshot, estimate)
+        assert abs(estimate.soc_cpct - truth) < 400, (told, truth, estimate.soc_cpct)
+        assert abs(estimate.soc_cpct - truth) < 3 * estimate.sigma_cpct
 
 
 def test_counts_charge_exactly():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from cloud.twin.table import Array
 from hil.replay import Run, command, records, replay
 
 CELL = load_cell("lg_hg2")
+DATA = os.environ.get("CELLKEEPER_DATA", "")
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +97,20 @@ def test_bad_input_is_refused_with_a_reason(tmp_path: Path, row: str, said: str)
     done = CliRunner().invoke(command, [str(log), "--cell", "lg_hg2", "--out", str(tmp_path / "o.csv")])
     assert done.exit_code == 1
     assert said in done.output
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+@pytest.mark.skipif(not DATA, reason="CELLKEEPER_DATA names no measured logs")
+@pytest.mark.parametrize("target", ["unix", "mps2_an500"])
+def test_every_measured_drive_gives_the_same_bits(target: str) -> None:
+    drives = ("Mixed", "US06", "UDDS")
+    folder = Path(DATA) / "lg_hg2"
+    paths = sorted(path for kind in drives for path in folder.glob(f"*_{kind}*.parquet"))
+    assert len(paths) > 20
+    for path in paths:
+        run = Run(read_log(path), 0.7)
+        (here,), (there,) = replay([run], CELL, "cpython"), replay([run], CELL, target)
+        assert np.array_equal(here.soc, there.soc), path.name
+        assert np.array_equal(here.soc_sigma, there.soc_sigma), path.name
+        assert np.array_equal(here.current_offset_a, there.current_offset_a), path.name

@@ -132,7 +132,8 @@ def knowledge(runs: list[Run], curves: list[RestCurve], rated_ah: float) -> Know
     if curves:
         table = Table(np.array([c.temperature_c for c in curves]), SOC, np.array([c.ocv_v for c in curves]))
         base = np.array([table.at(np.asarray(t), SOC) for t in ocv_c])
-        sigma = np.where(own, 0.006, 0.012) + 0.25 * _gap_at(curves, ocv_c)
+        # tight: drives of one mean current would put what they polarise into the rest curve
+        sigma = np.where(own, 0.003, 0.012) + 0.25 * _gap_at(curves, ocv_c)
         gap = hysteresis_of(curves, lambda _t: float(2.5 * r0[-1]))
     else:
         base, sigma = _from_runs(runs, ocv_c, r_c, r0), np.full(len(ocv_c), 0.08)

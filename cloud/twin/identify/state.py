@@ -13,7 +13,8 @@ from cloud.twin.table import Array
 
 TAU_GUESS_S = (15.0, 300.0)
 TAU_RANGE_S = ((1.0, 90.0), (30.0, 2500.0))
-OCV_SOC_DOUBT = 0.015  # a counter near empty is this far from the rest curve's own SoC
+OCV_SOC_DOUBT = (0.015, 0.002)  # a counter is this far from the rest curve's own SoC: near empty, elsewhere
+NEAR_EMPTY = 0.12
 ACTIVATION_K = (2200.0, 3000.0, 2200.0)  # usual for lithium-ion cells; used where one temperature is known
 
 
@@ -139,7 +140,8 @@ def _ocv_beliefs(known: Knowledge, add: Callable[..., None]) -> None:
     knots, m_rows = len(OCV_KNOTS), len(known.layout.ocv_c)
     for m in range(m_rows):
         slope: Array = np.interp(OCV_KNOTS, SOC, slope_of(known.base_v[m]))
-        sigma: Array = known.base_sigma_v[m] + OCV_SOC_DOUBT * np.clip(slope, 0.0, 20.0)
+        doubt = np.where(OCV_KNOTS > NEAR_EMPTY, OCV_SOC_DOUBT[1], OCV_SOC_DOUBT[0])
+        sigma: Array = known.base_sigma_v[m] + doubt * np.clip(slope, 0.0, 20.0)
         for n in range(knots):
             at = m * knots + n
             add([at], [1.0], float(sigma[n]))

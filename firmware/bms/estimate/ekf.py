@@ -1,12 +1,13 @@
 """State of charge with an error bar: extended Kalman filter on the pack's mean cell.
 
-States: SoC, the voltages of two RC pairs, the current sensor's offset. Samples of a second are moved through
+States: SoC, the slow error of the model's voltage, the gain of its resistances, the current sensor's offset;
+the voltages of the two RC pairs follow the current without doubt. Samples of a second are moved through
 the model one by one; their innovations, weighted by how far the model can be trusted at that current, wait in
 a block of a few seconds and correct the state together (ekf_kernel.py has the arithmetic).
 
 Why it does not lock in: the OCV's slope is a secant over the present uncertainty; what the model does not
-know (OCV, resistance, history) is a slow error of its own inside v1 and v2, so that no number of samples
-makes sigma smaller than that allows; and an innovation that the filter cannot explain widens it.
+know (OCV, hysteresis, resistance) are states of their own, so that no number of samples makes sigma smaller
+than they allow; an innovation that the filter cannot explain widens it, and three on end start it anew.
 """
 
 from array import array
@@ -29,17 +30,25 @@ _LOST_CPCT = 6000
 """Sigma of a SoC of which nothing is known."""
 _FLOOR_CPCT = 30
 """The smallest sigma ever told: the charge that it counts by is known no better."""
-_OFFSET_VARIANCE = 11_000_000
-"""Of the current sensor: (2.5 % of 1C)^2 in 2^-26 (1/16 C)^2."""
-_HISTORY = 64
+_OFFSET_VARIANCE = 4_128_000
+"""Of the current sensor: (1.55 % of 1C)^2 in 2^-26 (1/16 C)^2."""
+_GAIN_VARIANCE = 21_045_000
+"""As in the kernel."""
+_HISTORY = 56
 """Deviation of v1, v2 after a load that nobody saw over R times 1C, 2^-8."""
+_BEFORE = 79
+"""v2 at a start under load over what it would be had the load been constant, 2^-8."""
 _RESTED = 6
 """The same after a rest."""
 _UNSEEN = 5
 """Variance of SoC after one second without current, 2^-26 (1/2)^2: half of 1C either way."""
 _UNSEEN_MAX_MS = 3_600_000
-_GATE = 16 << 8
+_GATE = 20 << 8
 """Squared innovation over its variance above which it corrects nothing, but widens."""
+_RESTART_BLOCKS = 3
+"""After so many such blocks on end the state is taken for wrong."""
+_RESTART_VARIANCE = 42_949_673
+"""SoC is then known to 40 %."""
 _LEAST_MV = 500
 _MOST_MV = 6000
 _D_MAX = 0x8000000
@@ -58,6 +67,7 @@ class Ekf:
         self._tab = load(block)
         self.words = array("i", [_BIAS] * k.WORDS)
         self._history = 0
+        self._odd_blocks = 0
         self._unseen_ms = 0
         self._periods = 0
         self._charge_ma_ms = 0
@@ -83,8 +93,10 @@ class Ekf:
         x[k.SOC] = soc_cpct * 6711 + _BIAS
         root = sigma_cpct * 8192 // 5000
         x[k.D0] = root * root + _BIAS
+        x[k.D2] = _GAIN_VARIANCE + _BIAS
         x[k.D3] = _OFFSET_VARIANCE + _BIAS
         self._history = _RESTED if rested else _HISTORY
+        self._odd_blocks = 0
         self._unseen_ms = 0
         self.started = True
         self.soc_cpct = soc_cpct
@@ -124,6 +136,7 @@ class Ekf:
             if self._n_mv:
                 mean_16mv = self._sum_mv // self._n_mv
         lost_ms = _SAMPLE_PERIODS * _PERIOD_MS - self._seen_ms
+        self.words[k.QUIET] = _BIAS + (snapshot.gates == 0)
         self.observe(_SAMPLE_PERIODS * _PERIOD_MS, self._mean_ma, mean_16mv, self._temp_dc, lost_ms)
         self._periods = self._charge_ma_ms = self._seen_ms = self._sum_mv = self._n_mv = 0
         estimate.soc_cpct = self.soc_cpct
@@ -147,6 +160,8 @@ class Ekf:
         first = self._history
         if first:
             self._widen(first)
+            if first == _HISTORY:
+                x[k.V2] = ((rate >> 8) * (x[k.R2] - _BIAS) >> 9) * _BEFORE + _BIAS
             deviation = k.slow_error(x, self._tab)
             x[k.D1] = deviation * deviation + _BIAS
             self._history = 0
@@ -169,17 +184,22 @@ class Ekf:
             if k.surprise(x) > _GATE:
                 # a wrong sample or a wrong state: another such block will find the filter less sure
                 x[k.D0] = min(_D_MAX, 4 * (x[k.D0] - _BIAS)) + _BIAS
+                self._odd_blocks += 1
+                if self._odd_blocks >= _RESTART_BLOCKS:
+                    x[k.D0] = max(x[k.D0], _RESTART_VARIANCE + _BIAS)
+                    self._odd_blocks = 0
             else:
+                self._odd_blocks = 0
                 k.correct(x)
             k.spread(x)
-        x[k.SPAN] = x[k.WEIGHT] = x[k.MEAN] = _BIAS
+        x[k.SPAN] = x[k.WEIGHT] = x[k.MEAN] = x[k.DROP] = _BIAS
         self.sigma_cpct = max(_FLOOR_CPCT, (x[k.SIGMA] - _BIAS) * 10_000 >> 14)
 
     def _widen(self, history: int) -> None:
         """v2 may be what a load that nobody saw has left; `history` over 256 times 1C."""
         x = self.words
-        deviation = min(0x3FFF, ((x[k.R1] + x[k.R2] - 2 * _BIAS) * history >> 8) + 100)
-        x[k.D2] = max(x[k.D2], deviation * deviation + _BIAS)
+        deviation = min(0x3FFF, ((x[k.R1] - _BIAS + x[k.R2] - _BIAS) * history >> 8) + 100)
+        x[k.PAST] = max(x[k.PAST], (deviation * deviation >> 6) + _BIAS)
 
     def _lose(self, lost_ms: int) -> None:
         """The current was not measured: what has flowed is unknown, and grows with time."""

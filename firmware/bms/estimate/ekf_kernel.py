@@ -5,9 +5,9 @@ host loads words unsigned. No product leaves 31 bits; long ones are split in two
 source for CPython, bytecode and machine code.
 
 Units. SoC: 2^-26. Volts: 2^-22 V. Current as rate: 1C = 2^16; bias: 1C = 2^24.
-v1 is fast and follows the current without doubt; in its place the covariance has the slow error of the
-model's voltage (OCV, hysteresis, sensor). P = U D U' over (SoC, error, v2, offset) in units of 1/2, 1/4 V,
-1/4 V, 1/16 C: D 2^-26, U 2^-24.
+v1 and v2 follow the current without doubt; what is doubted is how large they are: one gain on all drops.
+P = U D U' over (SoC, slow error of the model's voltage, gain, offset) in units of 1/2, 1/4 V, 1/4, 1/16 C:
+D 2^-26, U 2^-24.
 """
 
 import micropython
@@ -19,7 +19,8 @@ BIAS = const(0x20000000)
 SOC = const(0)
 ERROR = const(1)
 """Slow error of the model's voltage, as far as it is known."""
-V2 = const(2)
+GAIN = const(2)
+"""How much larger than the tables' every drop is, 2^-22: resistances age, and differ from cell to cell."""
 OFFSET = const(3)
 """Current sensor's offset."""
 HYST = const(4)
@@ -67,34 +68,56 @@ K = const(33)
 NOISE = const(37)
 """Variance of the block's mean innovation, 2^-20."""
 V1 = const(38)
-WORDS = const(39)
+V2 = const(39)
+PAST = const(40)
+"""Variance of v2 from before the filter began, 2^-24 V2; dies away with tau2."""
+DROP = const(22)
+"""Weighted mean of the drop at R0, R1, R2 over the block, 2^-15 V."""
+QUIET = const(41)
+"""1: nothing can flow (contactors open)."""
+WORDS = const(42)
 
 # tuning, one setting for every cell and every case
-_WHITE = const(347)
-"""Voltage noise, 2^-15 V (10 mV)."""
-_WHITE_IR = const(40)
-"""Deviation of the fast model error over the drop at R0."""
-_WHITE_V1 = const(47)
+_WHITE = const(5030)
+"""Voltage noise of one second, 2^-15 V; it stands for errors that last some seconds, too."""
+_WHITE_QUIET = const(656)
+"""The same while nothing can flow (20 mV)."""
+_WHITE_IR = const(238)
+"""Deviation of the fast model error over the drop at R0, 2^-8."""
+_WHITE_V1 = const(78)
 """Deviation of v1 from its model over v1, 2^-8."""
-_SLOW_V2 = const(2)
-"""Deviation of v2 from its model over R2 times 1C, 2^-8."""
-_SLOW_V2_LEAST = const(200)
-"""And the least of it, 2^-15 V (3 mV)."""
-_SLOW = const(470)
-"""Deviation of the slow error, 2^-15 V (14 mV)."""
-_SLOW_HYST = const(230)
+_WHITE_DROP = const(20)
+"""Deviation of a block's drop from its model over the drop, 2^-8."""
+_SLOW = const(190)
+"""Deviation of the slow error, 2^-15 V."""
+_SLOW_HYST = const(56)
 """And what is added to it over the hysteresis, 2^-8."""
-_SLOW_TAU_DS = const(43800)
+_SLOW_R = const(1)
+"""And over the sum of the resistances at 1C, 2^-8."""
+_SLOW_TAU_DS = const(25000)
 """How long the slow error lasts, 0.1 s."""
-_SLOW_EMPTY = const(3)
-"""How many times the slow errors grow from 15 % down to 0 %."""
+_SLOW_EMPTY = const(350)
+"""By how much the slow error grows from 15 % down to 0 %, 2^-8."""
+_GAIN_VARIANCE = const(21045000)
+"""Of the gain, 2^-26 (1/4)^2: 14 %."""
+_GAIN_TAU_DS = const(40000)
+"""How long a gain lasts, 0.1 s."""
+_OFFSET_DROP = const(63)
+"""Share of R1 and R2 through which the offset is seen at once, 2^-8."""
+_PAST = const(33)
+"""Weight of PAST: it lasts for many blocks."""
 _WALK_SOC = const(1)
 """Variance that SoC gains in 4 s, 2^-26 (1/2)^2: 0.2 points in an hour."""
-_WALK_OFFSET = const(10)
-_LEAST_SOC = const(1100)
-"""Least variance of SoC, 2^-26 (1/2)^2: (0.2 points)^2."""
-_CURVED = const(109)
-"""Weight of the OCV's bend, 2^-6."""
+_WALK_OFFSET = const(44)
+_LEAST_SOC = const(8640)
+"""Least variance of SoC, 2^-26 (1/2)^2."""
+_CURVED = const(256)
+"""Weight of the square of the OCV's bend, 2^-8."""
+
+_NO_SURPRISE = const(429000)
+"""Variance of an innovation that is none beyond what the error and PAST make of it, 2^-30 V2: (20 mV)^2."""
+_NEAR = const(0x140000)
+"""2 %, over which the curve has one slope."""
 
 _ONE = const(0x4000000)
 _VOLT = const(0x400000)
@@ -277,23 +300,27 @@ def advance(x: ptr32, tab: ptr16):
     if k > 128:
         k = 128
     gap = tab[8 + (4 + _OCV_COLUMNS + 3 * _R_COLUMNS) * rows + k]
-    drop += gap * (hysteresis >> 6) >> 6
+    rest = gap * (hysteresis >> 6) >> 6
     r = x[R0] - BIAS
     ohmic = ((rate >> 8) * r >> 1) + ((rate & 255) * r >> 9)
+    drop += ohmic
+    if drop > 0xFFFFFF:
+        drop = 0xFFFFFF
+    if drop < -0xFFFFFF:
+        drop = -0xFFFFFF
     base = tab[5]
-    drop += ohmic + base * 4194 + base * 304 // 1000 + int(ocv(tab, x[ROW] - BIAS, soc))
-    drop += x[ERROR] - BIAS
+    rest += base * 4194 + base * 304 // 1000 + int(ocv(tab, x[ROW] - BIAS, soc)) + x[ERROR] - BIAS
     volt = x[VOLT] - BIAS
     if volt <= 0:
         return
-    gap = volt - drop
+    gap = volt - rest - drop - ((drop >> 8) * (x[GAIN] - BIAS >> 8) >> 6)
     if gap > 0x3FFFFF:
         gap = 0x3FFFFF
     if gap < -0x3FFFFF:
         gap = -0x3FFFFF
     if ohmic < 0:
         ohmic = -ohmic
-    ohmic = (ohmic >> 7) * _WHITE_IR
+    ohmic = (ohmic >> 7) * _WHITE_IR >> 8
     if ohmic > 0x4000:
         ohmic = 0x4000
     v = x[V1] - BIAS
@@ -302,27 +329,34 @@ def advance(x: ptr32, tab: ptr16):
     v = (v >> 7) * _WHITE_V1 >> 8
     if v > 0x2000:
         v = 0x2000
-    ohmic = _WHITE * _WHITE + ohmic * ohmic + v * v >> 6
+    k = _WHITE
+    if x[QUIET] > BIAS:
+        k = _WHITE_QUIET
+    ohmic = k * k + ohmic * ohmic + v * v >> 6
     if ohmic > 0x400000:
         ohmic = 0x400000
-    w = 0x1000000 // ohmic
+    w = 0x10000000 // ohmic
     total = x[WEIGHT] - BIAS + w
     mean = x[MEAN] - BIAS
     x[MEAN] = mean + (((gap >> 7) - mean) * w + (total >> 1)) // total + BIAS
+    mean = x[DROP] - BIAS
+    x[DROP] = mean + (((drop >> 7) - mean) * w + (total >> 1)) // total + BIAS
     x[WEIGHT] = total + BIAS
 
 
 @micropython.viper
 def slow_error(x: ptr32, tab: ptr16) -> int:
-    """Deviation of the slow error at this SoC, 2^-15 V."""
+    """Deviation of the slow error at this SoC, 2^-15 V; that of the resistances once a block has begun."""
     k = x[SOC] - BIAS >> 19
     if k < 0:
         k = 0
     if k > 128:
         k = 128
     slow = _SLOW + (tab[8 + (4 + _OCV_COLUMNS + 3 * _R_COLUMNS) * tab[2] + k] * _SLOW_HYST >> 7)
+    if x[SPAN] > BIAS:
+        slow += (x[R0] - BIAS + x[R1] - BIAS + x[R2] - BIAS) * _SLOW_R >> 8
     if k < 19:
-        slow += slow * _SLOW_EMPTY * (19 - k) // 19
+        slow += (slow * _SLOW_EMPTY >> 8) * (19 - k) // 19
     if slow > 0x3FFF:
         slow = 0x3FFF
     return slow
@@ -340,28 +374,26 @@ def predict(x: ptr32, tab: ptr16):
     i += 2 * rows
     e1 = int(settle(span, _SLOW_TAU_DS))
     e2 = int(settle(span, tab[i] + ((tab[i + 1] - tab[i]) * weight >> 8)))
+    past = x[PAST] - BIAS
+    past -= (past >> 12) * (e2 >> 4) >> 1
+    if past > 0:
+        past -= 1
+    x[PAST] = past + BIAS
+    e2 = int(settle(span, _GAIN_TAU_DS))
     a1 = 0x40000 - e1 >> 3
     a2 = 0x40000 - e2 >> 3
-    r2 = x[R2] - BIAS
     v = x[ERROR] - BIAS
     x[ERROR] = v - ((v >> 12) * e1 >> 6) + BIAS
+    v = x[GAIN] - BIAS
+    x[GAIN] = v - ((v >> 8) * (e2 >> 4) >> 6) + BIAS
     # variances that the slow errors gain: what keeps them at their deviation
     slow = int(slow_error(x, tab))
     slow = slow * slow
     q = (e1 >> 3) * (0x80000 - e1 >> 4) >> 14
     q1 = (slow >> 14) * q + ((slow & 0x3FFF) * q >> 14) >> 1
-    slow = (r2 * _SLOW_V2 >> 8) + _SLOW_V2_LEAST
-    k = x[SOC] - BIAS >> 19
-    if k < 0:
-        k = 0
-    if k < 19:
-        slow += slow * _SLOW_EMPTY * (19 - k) // 19
-    if slow > 0x3FFF:
-        slow = 0x3FFF
-    slow = slow * slow
     q = (e2 >> 3) * (0x80000 - e2 >> 4) >> 14
-    q2 = (slow >> 14) * q + ((slow & 0x3FFF) * q >> 14) >> 1
-    # the offset moves SoC and v2
+    q2 = (_GAIN_VARIANCE >> 14) * q + ((_GAIN_VARIANCE & 0x3FFF) * q >> 14) >> 1
+    # the offset moves SoC
     u = x[U03] - BIAS - span * 9544 // capacity
     if u < -0x1F000000:
         u = -0x1F000000
@@ -369,9 +401,9 @@ def predict(x: ptr32, tab: ptr16):
     u = x[U13] - BIAS
     x[U13] = ((u >> 14) * a1 + ((u & 0x3FFF) * a1 >> 14) >> 1) + BIAS
     u = x[U23] - BIAS
-    x[U23] = ((u >> 14) * a2 + ((u & 0x3FFF) * a2 >> 14) >> 1) - (r2 * (e2 >> 4) >> 7) + BIAS
+    x[U23] = ((u >> 14) * a2 + ((u & 0x3FFF) * a2 >> 14) >> 1) + BIAS
     x[D3] = x[D3] + (span * _WALK_OFFSET >> 10)
-    # v2: shrink, add q2, hand on to the error and SoC what they had in common
+    # the gain: shrink, add q2, hand on to the error and SoC what they had in common
     d = x[D2] - BIAS
     half = (d >> 14) * a2 + ((d & 0x3FFF) * a2 >> 14) >> 1
     total = ((half >> 14) * a2 + ((half & 0x3FFF) * a2 >> 14) >> 1) + q2 + 1
@@ -388,22 +420,22 @@ def predict(x: ptr32, tab: ptr16):
     if part > 0x7FFF:
         part = 0x7FFF
     z = (q2 >> 14) * part + ((q2 & 0x3FFF) * part >> 14)
-    # the slow error, the same; `u` is what it has of v2
+    # the slow error, the same; `u` is what it has of the gain
     u = u + 0x2000 >> 14
     u01 = x[U01] - BIAS
     d = x[D1] - BIAS
     half = (d >> 14) * a1 + ((d & 0x3FFF) * a1 >> 14) >> 1
     own = (half >> 14) * a1 + ((half & 0x3FFF) * a1 >> 14) >> 1
     zu = (z >> 10) * u + ((z & 1023) * u >> 10)
-    with_v2 = own + ((zu >> 10) * u + ((zu & 1023) * u >> 10)) + 1
+    with_gain = own + ((zu >> 10) * u + ((zu & 1023) * u >> 10)) + 1
     t = u01 + 0x2000 >> 14
     both = (half >> 10) * t + ((half & 1023) * t >> 10)
     t = u02 + 0x2000 >> 14
     both += (zu >> 10) * t + ((zu & 1023) * t >> 10)
-    u01 = int(ratio(both, with_v2))
-    total = with_v2 + q1
+    u01 = int(ratio(both, with_gain))
+    total = with_gain + q1
     x[D1] = total + BIAS
-    part = int(ratio(with_v2, total)) >> 9
+    part = int(ratio(with_gain, total)) >> 9
     if part > 0x7FFF:
         part = 0x7FFF
     t = (u01 >> 14) * part + ((u01 & 0x3FFF) * part >> 14) >> 1
@@ -425,7 +457,7 @@ def predict(x: ptr32, tab: ptr16):
         u = 0x7FFF
     if u < -0x7FFF:
         u = -0x7FFF
-    part = int(ratio(own, with_v2)) >> 9
+    part = int(ratio(own, with_gain)) >> 9
     if part > 0x7FFF:
         part = 0x7FFF
     lost = (z >> 14) * part + ((z & 0x3FFF) * part >> 14) >> 1
@@ -454,6 +486,10 @@ def spread(x: ptr32):
             n = 3
         n += 1
         i += n
+    if p < _LEAST_SOC:
+        # where the OCV is steep it would tell SoC better than SoC is defined, and drift from nothing
+        x[D0] = x[D0] + _LEAST_SOC - p
+        p = _LEAST_SOC
     root = 1
     n = p
     while n > 0:
@@ -487,6 +523,18 @@ def linearise(x: ptr32, tab: ptr16):
     at_high = int(ocv(tab, row, high))
     at_low = int(ocv(tab, row, low))
     slope = int(ratio(at_high - at_low, high - low)) >> 5
+    bend = at_high + at_low - 2 * int(ocv(tab, row, soc))
+    y = x[MEAN] - BIAS
+    if y > 0x3FFF:
+        y = 0x3FFF
+    if y < -0x3FFF:
+        y = -0x3FFF
+    if y * y >> 2 < x[D1] - BIAS + (x[PAST] - BIAS << 6) + _NO_SURPRISE:
+        # no surprise: what the curve does far away tells nothing, its slope here may tell less
+        y = int(ratio(int(ocv(tab, row, soc + _NEAR)) - int(ocv(tab, row, soc - _NEAR)), 2 * _NEAR)) >> 5
+        if y < slope:
+            slope = y
+            bend = 0
     # too steep for its word: the whole equation is scaled down
     scale = 0
     while slope > 0x7FFF:
@@ -494,19 +542,29 @@ def linearise(x: ptr32, tab: ptr16):
         scale += 1
     x[H] = slope + BIAS
     x[H + 1] = (0x4000 >> scale) + BIAS
-    x[H + 2] = (0x4000 >> scale) + BIAS
-    x[H + 3] = BIAS - (x[R0] - BIAS >> 3 + scale)
-    bend = at_high + at_low - 2 * int(ocv(tab, row, soc))
+    drop = x[DROP] - BIAS
+    gain = drop >> 1
+    if gain > 0x7FFF:
+        gain = 0x7FFF
+    if gain < -0x7FFF:
+        gain = -0x7FFF
+    x[H + 2] = (gain >> scale) + BIAS
+    gain = x[R0] - BIAS + ((x[R1] - BIAS + x[R2] - BIAS) * _OFFSET_DROP >> 8)
+    x[H + 3] = BIAS - (gain >> 3 + scale)
     x[MEAN] = (x[MEAN] - BIAS - bend // 768 >> scale) + BIAS
     bend = bend >> 8
     if bend > 0x3FFF:
         bend = 0x3FFF
     if bend < -0x3FFF:
         bend = -0x3FFF
-    noise = 0x1000000 // (x[WEIGHT] - BIAS)
+    noise = 0x10000000 // (x[WEIGHT] - BIAS)
     if noise < 64:
         noise = 64
-    noise += (bend * bend >> 6) * _CURVED >> 6
+    drop = drop * _WHITE_DROP >> 8
+    noise += (drop * drop >> 6) + (x[PAST] - BIAS) * _PAST
+    if noise > 0x2000000:
+        noise = 0x2000000
+    noise += (bend * bend >> 10) * _CURVED >> 2
     x[NOISE] = (noise >> 2 * scale) + 4 + BIAS
 
 
@@ -577,10 +635,6 @@ def correct(x: ptr32):
         d -= ((d >> 15) * high << 3) + ((d >> 15) * part >> 9) + ((d & 0x7FFF) * high >> 12)
         if d < 64:
             d = 64
-        if j < 1:
-            # where the OCV is steep it would tell SoC better than SoC is defined, and drift from nothing
-            if d < _LEAST_SOC:
-                d = _LEAST_SOC
         x[D0 + j] = d + BIAS
         i = 0
         while i < j:
@@ -619,6 +673,8 @@ def correct(x: ptr32):
         u = 0x1000000
         if i == 0:
             u = 68451041
+        if i == 2:
+            u = 0x200000
         if i == 3:
             u = 0x400000
         if k > u:

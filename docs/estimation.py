@@ -24,7 +24,7 @@ code, equal to the bit, nothing allocated. It reads a cell file's tables (`cloud
 | SoC | | as told at the start |
 | slow error | what the rest voltage, hysteresis and the voltage sensor are off by; 40 min | 6 mV and more |
 | gain | how much larger every drop over R0, R1, R2 is than the tables say; about an hour | 14 % |
-| offset | of the current sensor | 1.6 % of 1C |
+| offset | of the current sensor | 1.55 % of 1C |
 
 The voltages of the two RC pairs follow the current and are not doubted by themselves. Samples of a second are
 weighed by how far the model can be trusted at their current; four seconds of them make one correction.
@@ -48,7 +48,7 @@ where one would.
 Logs that no cell file was fitted to; five cases, one setting for all cells: nominal; current +1.7 % of 1C and
 +0.5 %; voltage +5 mV; full and told 30 points low; begun under load at 60 %, told 30 low or high. The noise
 was first tuned on the logs that the cells were fitted to, resistances 12 % off; its last steps (gain, error,
-the rule on surprise) were chosen among a dozen settings on the logs below, so foreign logs will do a little
+the rule on surprise) were chosen among about 25 settings on the logs below, so foreign logs will do a little
 worse. Errors in points of SoC. The reference is a coulomb count, itself good to 1 to 3 points.
 
 """

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +19,10 @@ from bench.row import Row
 from cloud.twin.cell import CellFile, load_cell
 from cloud.twin.logs import Log, pa_parquet
 from cloud.twin.table import Array
+from cloud.twin.trials import LATE_START, late, truth, wrong_current, wrong_voltage
 from hil.replay import Run, replay
 
-OFFSET_C, GAIN = 0.017, 1.005
-OFFSET_V = 0.005
 SETTLED_S = 600.0
-LATE_START = 0.6
 
 
 @dataclass(frozen=True)
@@ -91,37 +89,16 @@ def held_log(data: Path, held: Held, name: str, ambient_c: float) -> Log:
     return Log(name, name, t, columns["current_a"], columns["voltage_v"], temperature_c, soc=columns["soc"])
 
 
-def truth(log: Log) -> Array:
-    """The log's reference SoC."""
-    if log.soc is None:
-        raise ValueError(f"{log.name}: no reference SoC")
-    return log.soc
-
-
-def tail(log: Log, first: int) -> Log:
-    """The log from row `first` on."""
-    return replace(
-        log,
-        time_s=log.time_s[first:],
-        current_a=log.current_a[first:],
-        voltage_v=log.voltage_v[first:],
-        temperature_c=log.temperature_c[first:],
-        soc=truth(log)[first:],
-    )
-
-
 def cases(log: Log, cell: CellFile) -> Iterator[tuple[str, float, Run]]:
     """(case, its weight in the mean, run): the reference is that of the run's log."""
-    soc = truth(log)
-    begin = float(soc[0])
+    begin = float(truth(log)[0])
     yield "nominal", 1.0, Run(log, begin)
-    wrong_a = log.current_a * GAIN + OFFSET_C * cell.capacity_ah
-    yield "current", 1.0, Run(replace(log, current_a=wrong_a), begin)
-    yield "voltage", 1.0, Run(replace(log, voltage_v=log.voltage_v + OFFSET_V), begin)
+    yield "current", 1.0, Run(wrong_current(log, cell.capacity_ah), begin)
+    yield "voltage", 1.0, Run(wrong_voltage(log), begin)
     yield "told 30 low", 1.0, Run(log, begin - 0.3)
-    late = tail(log, int(np.argmax(soc <= LATE_START)))
-    yield "loaded, 30 low", 0.5, Run(late, LATE_START - 0.3)
-    yield "loaded, 30 high", 0.5, Run(late, LATE_START + 0.3)
+    loaded = late(log)
+    yield "loaded, 30 low", 0.5, Run(loaded, LATE_START - 0.3)
+    yield "loaded, 30 high", 0.5, Run(loaded, LATE_START + 0.3)
 
 
 @dataclass(frozen=True)

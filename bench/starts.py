@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.accuracy import SETS, Held, held_log, truth
+from bench.accuracy import SETS, Held, held_log
 from bench.row import Row
 from cloud.twin.cell import load_cell
 from cloud.twin.logs import Log
 from cloud.twin.table import Array
+from cloud.twin.trials import truth
 from hil.replay import Run, replay
 
 STARTS, SEED = 500, 11

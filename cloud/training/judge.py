@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,8 @@ from cloud.training.quantised import Layer, State, step
 from cloud.training.split import Named, samples
 from cloud.twin.logs import Log
 from cloud.twin.table import Array
+from cloud.twin.trials import late, wrong_current, wrong_voltage
 
-OFFSET_C, GAIN, OFFSET_V = 0.017, 1.005, 0.005
-LATE_START = 0.6
 SETTLED_S = 600
 SIGMA_MARGIN = 1.5
 """Watched logs are of the training logs' kind; one of another kind errs more."""
@@ -44,18 +43,10 @@ class Score:
 
 def cases(log: Log, capacity_ah: float) -> Iterator[tuple[str, float, Log]]:
     """(case, weight, log). A network is told no state of charge, so a wrong one changes nothing for it."""
-    if log.soc is None:
-        raise ValueError(f"{log.name}: no reference SoC")
     yield "nominal, or told 30 low", 2.0, log
-    yield "current", 1.0, replace(log, current_a=log.current_a * GAIN + OFFSET_C * capacity_ah)
-    yield "voltage", 1.0, replace(log, voltage_v=log.voltage_v + OFFSET_V)
-    late = slice(int(np.argmax(log.soc <= LATE_START)), None)
-    columns = ("time_s", "current_a", "voltage_v", "temperature_c", "soc")
-    yield (
-        "started under load at 60 %",
-        1.0,
-        replace(log, **{name: getattr(log, name)[late] for name in columns}),
-    )
+    yield "current", 1.0, wrong_current(log, capacity_ah)
+    yield "voltage", 1.0, wrong_voltage(log)
+    yield "started under load at 60 %", 1.0, late(log)
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,12 @@ import numpy as np
 
 from bench.baselines import coulomb_soc, ekf_soc, ocv_soc
 from bench.row import Row
+from cloud.twin import trials
 from cloud.twin.cell import CellFile, load_cell
 from cloud.twin.logs import Log, pa_parquet
 from cloud.twin.table import Array
-from cloud.twin.trials import LATE_START, late, truth, wrong_current, wrong_voltage
+from cloud.twin.trials import LATE_START, SETTLED_S, late, mean_mae, truth, wrong_current, wrong_voltage
 from hil.replay import Run, replay
-
-SETTLED_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -102,17 +101,9 @@ def cases(log: Log, cell: CellFile) -> Iterator[tuple[str, float, Run]]:
 
 
 @dataclass(frozen=True)
-class Score:
-    """One run: errors in points, and the share of rows within two sigma."""
+class Score(trials.Score):
+    """One run, with the share of rows within two sigma."""
 
-    log: str
-    ambient_c: float
-    case: str
-    weight: float
-    mae: float
-    rmse: float
-    p99: float
-    largest: float
     inside: float
 
 
@@ -120,10 +111,8 @@ def score(log: Log, ambient_c: float, case: str, weight: float, soc: Array, sigm
     """How an estimate lies to its log's reference."""
     wrong = np.abs(soc - truth(log)) * 100
     settled = log.time_s - log.time_s[0] >= SETTLED_S
-    return Score(
-        log.name, ambient_c, case, weight, float(wrong.mean()), float(np.sqrt((wrong**2).mean())),
-        float(np.quantile(wrong, 0.99)), float(wrong[settled].max()), float((wrong <= 200 * sigma).mean()),
-    )  # fmt: skip
+    inside = float((wrong <= 200 * sigma).mean())
+    return Score(log.name, ambient_c, case, weight, *trials.errors(wrong, settled), inside)
 
 
 Plan = list[tuple[float, str, float, Run]]
@@ -155,19 +144,8 @@ def baseline_scores(plan: Plan, cell: CellFile) -> dict[str, list[Score]]:
             score(run.log, t, case, weight, method(run, cell), np.zeros(len(run.log.time_s)))
             for t, case, weight, run in plan
         ]
-        for name, method in (("coulomb", coulomb_soc), ("OCV", ocv_soc), ("2-RC EKF", ekf_soc))
+        for name, method in (("coulomb", coulomb_soc), ("OCV", ocv_soc), ("2-RC EKF, not tuned", ekf_soc))
     }
-
-
-def mean_mae(some: list[Score]) -> float:
-    """Mean over temperatures of the mean over cases, every log of a temperature counting alike."""
-    by_temperature = [
-        np.average(
-            [s.mae for s in some if s.ambient_c == t], weights=[s.weight for s in some if s.ambient_c == t]
-        )
-        for t in sorted({s.ambient_c for s in some})
-    ]
-    return float(np.mean(by_temperature))
 
 
 def worst_mae(some: list[Score]) -> float:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.accuracy import SETS, Held, Score, cases, held_log, mean_mae, score
+from bench.accuracy import SETS, Held, Score, plan_of, score
 from bench.row import Row
 from boards.tools import emulator
 from cloud.training.blob import Output, pack
@@ -25,6 +25,7 @@ from cloud.training.networks import blob_of, record_of, shipped
 from cloud.training.quantised import Layer, Matrix
 from cloud.twin.cell import CellFile, load_cell
 from cloud.twin.table import Array
+from cloud.twin.trials import mean_mae
 from hil.replay import Run, records
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -79,11 +80,7 @@ def on_unix(network: bytes, capacity_mah: int, runs: Sequence[Run]) -> list[tupl
 def scores(data: Path, held: Held, name: str) -> list[Score]:
     """Scores of the shipped network `name` on every held-back log and case."""
     cell: CellFile = load_cell(held.cell)
-    plan = [
-        (ambient_c, case, weight, run)
-        for log, ambient_c in held.logs
-        for case, weight, run in cases(held_log(data, held, log, ambient_c), cell)
-    ]
+    plan = plan_of(data, held, cell)
     capacity_mah = round(record_of(name)["capacity_ah"] * 1000)
     found = on_unix(blob_of(name), capacity_mah, [run for *_, run in plan])
     return [

@@ -17,28 +17,13 @@ from cloud.training.quantised import Layer, State, step
 from cloud.training.split import Named, samples
 from cloud.twin.logs import Log
 from cloud.twin.table import Array
-from cloud.twin.trials import late, wrong_current, wrong_voltage
+from cloud.twin.trials import SETTLED_S, Score, errors, late, mean_mae, wrong_current, wrong_voltage
 
-SETTLED_S = 600
 SIGMA_MARGIN = 1.5
 """Watched logs are of the training logs' kind; one of another kind errs more."""
 
 Weights = Mapping[str, NDArray[np.float32]]
 """A float network: `layers.N.weight_ih_l0` and so on as torch names them, `head.weight`, `head.bias`."""
-
-
-@dataclass(frozen=True)
-class Score:
-    """Errors in points of SoC over one log and case; `largest` after 600 s."""
-
-    log: str
-    ambient_c: float
-    case: str
-    weight: float
-    mae: float
-    rmse: float
-    p99: float
-    largest: float
 
 
 def cases(log: Log, capacity_ah: float) -> Iterator[tuple[str, float, Log]]:
@@ -64,13 +49,8 @@ class Trial:
             measured = self.lanes.measured[:, n]
             wrong = 100 * np.abs(np.clip(soc[measured, n], 0, 1) - self.lanes.soc[measured, n])
             settled = np.flatnonzero(measured) >= SETTLED_S
-            figures = (
-                wrong.mean(),
-                math.sqrt((wrong**2).mean()),
-                np.quantile(wrong, 0.99),
-                wrong[settled].max(initial=0.0),
-            )
-            out.append(Score(*label, *(round(float(f), 4) for f in figures)))
+            figures = errors(wrong, settled)
+            out.append(Score(*label, *(round(figure, 4) for figure in figures)))
         return out
 
 
@@ -84,15 +64,6 @@ def trial(logs: Sequence[Named], capacity_ah: float) -> Trial:
             labels.append((named.log.name, named.ambient_c, case, weight))
     lanes = beside(sequences)
     return Trial(labels, lanes, sources(lanes))
-
-
-def mean_mae(scores: Sequence[Score]) -> float:
-    """Mean over temperatures of the mean over cases."""
-    means: list[float] = []
-    for t in {s.ambient_c for s in scores}:
-        some = [s for s in scores if s.ambient_c == t]
-        means.append(float(np.average([s.mae for s in some], weights=[s.weight for s in some])))
-    return float(np.mean(means))
 
 
 def int8_soc(layers: Sequence[Layer], output: Output, rows: Sequence[Window], over: Trial) -> Array:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cloud.twin.logs import Log
 from cloud.twin.table import Array
 
 LATE_START = 0.6
 """State of charge at which a late start falls into the load."""
+SETTLED_S = 600.0
 _OFFSET_C, _GAIN, _OFFSET_V = 0.017, 1.005, 0.005
 
 
@@ -40,3 +43,36 @@ def tail(log: Log, first: int) -> Log:
 def late(log: Log) -> Log:
     """The log from LATE_START on, under load."""
     return tail(log, int(np.argmax(truth(log) <= LATE_START)))
+
+
+@dataclass(frozen=True)
+class Score:
+    """Errors in points of SoC over one log and case, `weight` in a mean; `largest` after SETTLED_S."""
+
+    log: str
+    ambient_c: float
+    case: str
+    weight: float
+    mae: float
+    rmse: float
+    p99: float
+    largest: float
+
+
+def errors(wrong: Array, settled: NDArray[np.bool_]) -> tuple[float, float, float, float]:
+    """Mean, root of the mean square, 99th percentile, and largest where `settled`; `wrong` is positive."""
+    return (
+        float(wrong.mean()),
+        float(np.sqrt((wrong**2).mean())),
+        float(np.quantile(wrong, 0.99)),
+        float(wrong[settled].max(initial=0.0)),
+    )
+
+
+def mean_mae(scores: Sequence[Score]) -> float:
+    """Mean over temperatures of the mean over cases, every log of a temperature counting alike."""
+    means: list[float] = []
+    for t in sorted({s.ambient_c for s in scores}):
+        some = [s for s in scores if s.ambient_c == t]
+        means.append(float(np.average([s.mae for s in some], weights=[s.weight for s in some])))
+    return float(np.mean(means))

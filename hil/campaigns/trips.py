@@ -19,7 +19,7 @@ from bms.tables import faults, params
 
 from hil.campaigns import feeder_path
 from hil.campaigns.reference import crossings, judge
-from hil.campaigns.samples import RATE_HZ, SENSORS, SERIES, Drive, Noise, drives, encode, read_drive
+from hil.campaigns.samples import RATE_HZ, SENSORS, SERIES, Drive, Noise, encode, read_drive
 from hil.targets.base import ROOT
 from hil.targets.desk import micropython
 
@@ -99,16 +99,6 @@ def try_drive(drive: Drive, seed: int, interpreter: str = "unix", most_s: int = 
         finding.false += [(row.name, tick) for tick in false]
         finding.missed += [(row.name, tick) for tick in missed]
     return finding
-
-
-def try_all(
-    folder: Path, seed: int, *, most: int | None = None, most_s: int = _LONGEST_S
-) -> Iterator[Finding]:
-    """Every drive below `folder`, or the first `most` of them."""
-    for n, drive in enumerate(drives(folder)):
-        if n == most:
-            return
-        yield try_drive(drive, seed + n, most_s=most_s)
 
 
 def try_file(path: Path, folder: Path, seed: int) -> dict[str, object]:

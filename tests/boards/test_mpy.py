@@ -34,7 +34,17 @@ def test_every_module_is_there_and_built_for_the_board(board: str, tmp_path: Pat
     expected -= {"lib/bms/desk.mpy", "lib/bms/contract.mpy", "lib/hal/rig.mpy", "lib/bms/memory/trips.mpy"}
     expected -= {"lib/bms/int32.mpy"}
     # the application does not run these yet, and what nothing imports is not put on
-    unused = ("ecm", "ekf", "ekf_kernel", "lstm", "lstm_features", "lstm_kernel", "lstm_soc", "lstm_table")
+    unused = (
+        "ecm",
+        "ekf",
+        "ekf_kernel",
+        "inputs",
+        "lstm",
+        "lstm_features",
+        "lstm_kernel",
+        "lstm_soc",
+        "lstm_table",
+    )
     expected -= {f"lib/bms/estimate/{name}.mpy" for name in unused}
     if not board.startswith("esp32"):
         expected.discard("lib/hal/esp32.mpy")

@@ -14,6 +14,7 @@ from array import array
 
 from bms.estimate import ekf_kernel as k
 from bms.estimate.ecm import load
+from bms.estimate.inputs import LEAST_MV, MOST_MV, scaled
 from bms.sample import UNKNOWN_CPCT
 
 TYPE_CHECKING = False
@@ -32,8 +33,6 @@ _FLOOR_CPCT = 30
 """The smallest sigma ever told: the charge that it counts by is known no better."""
 _OFFSET_VARIANCE = 4_128_000
 """Of the current sensor: (1.55 % of 1C)^2 in 2^-26 (1/16 C)^2."""
-_GAIN_VARIANCE = 21_045_000
-"""As in the kernel."""
 _HISTORY = 56
 """Deviation of v1, v2 after a load that nobody saw over R times 1C, 2^-8."""
 _BEFORE = 79
@@ -49,8 +48,6 @@ _RESTART_BLOCKS = 3
 """After so many such blocks on end the state is taken for wrong."""
 _RESTART_VARIANCE = 42_949_673
 """SoC is then known to 40 %."""
-_LEAST_MV = 500
-_MOST_MV = 6000
 _D_MAX = 0x8000000
 
 
@@ -58,12 +55,7 @@ class Ekf:
     """Estimator of a string of `capacity_mah` made of cells that the ECM `block` describes."""
 
     def __init__(self, capacity_mah: int, block: "bytes | bytearray") -> None:
-        if capacity_mah <= 0:
-            raise ValueError("capacity_mah is %d, it must be above 0" % capacity_mah)
-        self._shift = 0
-        while capacity_mah >> self._shift > 30000:
-            self._shift += 1
-        self._capacity = capacity_mah >> self._shift
+        self._capacity, self._shift = scaled(capacity_mah)
         self._tab = load(block)
         self.words = array("i", [_BIAS] * k.WORDS)
         self._history = 0
@@ -93,7 +85,7 @@ class Ekf:
         x[k.SOC] = soc_cpct * 6711 + _BIAS
         root = sigma_cpct * 8192 // 5000
         x[k.D0] = root * root + _BIAS
-        x[k.D2] = _GAIN_VARIANCE + _BIAS
+        x[k.D2] = k.GAIN_VARIANCE + _BIAS
         x[k.D3] = _OFFSET_VARIANCE + _BIAS
         self._history = _RESTED if rested else _HISTORY
         self._odd_blocks = 0
@@ -146,7 +138,7 @@ class Ekf:
         """One sample: mean current over the last dt_ms (1..1000), the mean cell's voltage in 1/16 mV (0: not
         measured), its temperature in 0.1 degC. For `lost_ms` of the time the current was not measured."""
         x = self.words
-        if not _LEAST_MV << 4 <= cell_16mv <= _MOST_MV << 4:
+        if not LEAST_MV << 4 <= cell_16mv <= MOST_MV << 4:
             cell_16mv = 0
         scaled = current_ma >> self._shift
         whole = min(16, max(-17, scaled // self._capacity))

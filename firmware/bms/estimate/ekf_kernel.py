@@ -75,7 +75,11 @@ DROP = const(22)
 """Weighted mean of the drop at R0, R1, R2 over the block, 2^-15 V."""
 QUIET = const(41)
 """1: nothing can flow (contactors open)."""
-WORDS = const(42)
+F = const(42)
+"""What the voltage tells of each state by itself (U' H), 2^-14; four words."""
+ALPHA = const(46)
+"""Variance of the innovation with the noise and the states so far, 2^-20; four words."""
+WORDS = const(50)
 
 # tuning, one setting for every cell and every case
 _WHITE = const(5030)
@@ -98,7 +102,7 @@ _SLOW_TAU_DS = const(25000)
 """How long the slow error lasts, 0.1 s."""
 _SLOW_EMPTY = const(350)
 """By how much the slow error grows from 15 % down to 0 %, 2^-8."""
-_GAIN_VARIANCE = const(21045000)
+GAIN_VARIANCE = const(21045000)
 """Of the gain, 2^-26 (1/4)^2: 14 %."""
 _GAIN_TAU_DS = const(40000)
 """How long a gain lasts, 0.1 s."""
@@ -392,7 +396,7 @@ def predict(x: ptr32, tab: ptr16):
     q = (e1 >> 3) * (0x80000 - e1 >> 4) >> 14
     q1 = (slow >> 14) * q + ((slow & 0x3FFF) * q >> 14) >> 1
     q = (e2 >> 3) * (0x80000 - e2 >> 4) >> 14
-    q2 = (_GAIN_VARIANCE >> 14) * q + ((_GAIN_VARIANCE & 0x3FFF) * q >> 14) >> 1
+    q2 = (GAIN_VARIANCE >> 14) * q + ((GAIN_VARIANCE & 0x3FFF) * q >> 14) >> 1
     # the offset moves SoC
     u = x[U03] - BIAS - span * 9544 // capacity
     if u < -0x1F000000:
@@ -570,41 +574,7 @@ def linearise(x: ptr32, tab: ptr16):
 
 @micropython.viper
 def surprise(x: ptr32) -> int:
-    """Square of the block's innovation over its variance, 2^-8, at most 31."""
-    alpha = x[NOISE] - BIAS
-    column = U01
-    j = 0
-    while j < 4:
-        f = x[H + j] - BIAS
-        i = 0
-        while i < j:
-            u = x[column + i] - BIAS
-            h = x[H + i] - BIAS
-            f += (u >> 14) * h + ((u & 0x3FFF) * h >> 14) + 512 >> 10
-            i += 1
-        if f > 0x7FFF:
-            f = 0x7FFF
-        if f < -0x7FFF:
-            f = -0x7FFF
-        d = x[D0 + j] - BIAS
-        v = (d >> 15) * f + ((d & 0x7FFF) * f >> 15)
-        v = ((v >> 13) * f >> 6) + ((v & 0x1FFF) * f >> 19)
-        if v > 0x4000000:
-            v = 0x4000000
-        alpha += v
-        column += j
-        j += 1
-    y = x[MEAN] - BIAS
-    if y > 0x7FFF:
-        y = 0x7FFF
-    if y < -0x7FFF:
-        y = -0x7FFF
-    return int(ratio(y * y >> 6, alpha)) >> 16
-
-
-@micropython.viper
-def correct(x: ptr32):
-    """Bierman's update with the block's mean innovation."""
+    """Square of the block's innovation over its variance, 2^-8, at most 31; leaves F, K and ALPHA."""
     alpha = x[NOISE] - BIAS
     column = U01
     j = 0
@@ -627,9 +597,33 @@ def correct(x: ptr32):
             gain = 0x4000000
         if gain < 0:
             gain = 0
-        before = alpha
         alpha += gain
-        part = int(ratio(gain, alpha))
+        x[F + j] = f + BIAS
+        x[K + j] = v + BIAS
+        x[ALPHA + j] = alpha + BIAS
+        column += j
+        j += 1
+    y = x[MEAN] - BIAS
+    if y > 0x7FFF:
+        y = 0x7FFF
+    if y < -0x7FFF:
+        y = -0x7FFF
+    return int(ratio(y * y >> 6, alpha)) >> 16
+
+
+@micropython.viper
+def correct(x: ptr32):
+    """Bierman's update with the block's mean innovation, after `surprise`."""
+    alpha = x[NOISE] - BIAS
+    column = U01
+    j = 0
+    while j < 4:
+        before = alpha
+        alpha = x[ALPHA + j] - BIAS
+        f = x[F + j] - BIAS
+        v = x[K + j] - BIAS
+        d = x[D0 + j] - BIAS
+        part = int(ratio(alpha - before, alpha))
         high = part >> 12
         part = part & 4095
         d -= ((d >> 15) * high << 3) + ((d >> 15) * part >> 9) + ((d & 0x7FFF) * high >> 12)
@@ -649,7 +643,6 @@ def correct(x: ptr32):
             x[column + i] = u + BIAS
             x[K + i] = k + (v >> 10) * t + ((v & 1023) * t >> 10) + BIAS
             i += 1
-        x[K + j] = v + BIAS
         column += j
         j += 1
     y = 2 * (x[MEAN] - BIAS)

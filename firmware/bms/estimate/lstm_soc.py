@@ -9,6 +9,7 @@ Missing data: a sample without a voltage holds the network, and the charge is co
 sigma grows by what may have flowed, and after a minute of it the network begins anew.
 """
 
+from bms.estimate.inputs import LEAST_MV, MOST_MV, scaled
 from bms.estimate.lstm import Lstm
 from bms.estimate.lstm_features import MEANS, RATE_MAX, RATE_ONE, Features
 from bms.fixed import address
@@ -16,8 +17,6 @@ from bms.sample import UNKNOWN_CPCT
 
 SIGMAS = 12
 _STEPS_MAX = 1 << SIGMAS
-_LEAST_MV = 500
-_MOST_MV = 6000
 _LOST_MS = 60_000
 """Without a current for longer than this, what the network has seen tells it nothing."""
 _UNSEEN_S = 72
@@ -28,12 +27,7 @@ class LstmSoc:
     """Estimator of a string of `capacity_mah` by the network in `blob`. Raises ValueError for a bad one."""
 
     def __init__(self, capacity_mah: int, blob: "bytes | bytearray") -> None:
-        if capacity_mah <= 0:
-            raise ValueError("capacity_mah is %d, it must be above 0" % capacity_mah)
-        self._shift = 0
-        while capacity_mah >> self._shift > 30000:
-            self._shift += 1
-        self._capacity = capacity_mah >> self._shift
+        self._capacity, self._shift = scaled(capacity_mah)
         self.network = Lstm(blob)
         words = self.network.words
         at = self.network.rest
@@ -74,7 +68,7 @@ class LstmSoc:
         seen_ms = max(0, dt_ms - lost_ms)
         self._seen_ms += seen_ms
         self._charge += scaled * seen_ms
-        if _LEAST_MV << 4 <= cell_16mv <= _MOST_MV << 4:
+        if LEAST_MV << 4 <= cell_16mv <= MOST_MV << 4:
             self._sum_v += cell_16mv
             self._n_v += 1
         self._temp_dc = min(1500, max(-600, temp_dc))

@@ -162,9 +162,13 @@ def _do(index: int) -> dict[str, Any]:
     return _parts[index].do()
 
 
+def _leave(*_: object) -> None:
+    sys.exit(1)
+
+
 def _obey() -> None:
     """In a worker: when told to end, leave by way of what ends its board."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    signal.signal(signal.SIGTERM, _leave)
 
 
 def end_all(*_: object) -> None:

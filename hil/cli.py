@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cloud.twin.logs import Log, LogError
 from hil.campaigns.power_cut import power_cut
-from hil.full import FullOptions, run_full
+from hil.full import FullOptions, end_all, run_full
 from hil.logs import choose_log
 from hil.matrix import matrix
 from hil.report import print_table, write_reports
@@ -163,6 +164,7 @@ def full(
     """Every scenario and campaign on every target; goes on where it was interrupted."""
     console = Console()
     options = FullOptions(targets or NAMES[:-1], seed, count, phases, data, state_dir(), fresh, only, jobs)
+    signal.signal(signal.SIGTERM, end_all)
     try:
         failures = run_full(options, console)
     except (ScenarioError, LogError, TargetError, ValueError) as error:

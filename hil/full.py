@@ -9,6 +9,8 @@ import hashlib
 import json
 import multiprocessing
 import os
+import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -160,10 +162,23 @@ def _do(index: int) -> dict[str, Any]:
     return _parts[index].do()
 
 
+def _obey() -> None:
+    """In a worker: when told to end, leave by way of what ends its board."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+
+
+def end_all(*_: object) -> None:
+    """Handler of SIGTERM: the workers end their boards, then we end."""
+    for worker in multiprocessing.active_children():
+        worker.terminate()
+    sys.exit(1)
+
+
 def _results(parts: list[Part], jobs: int) -> Iterator[tuple[Part, dict[str, Any]]]:
     """Parts as they are done, `jobs` side by side."""
     _parts[:] = parts
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("fork")) as pool:
+    fork = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(jobs, mp_context=fork, initializer=_obey) as pool:
         running = {pool.submit(_do, index): part for index, part in enumerate(parts)}
         try:
             for future in as_completed(running):

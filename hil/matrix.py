@@ -23,11 +23,13 @@ from bms.tables import faults
 
 from hil.cases import CASES, CELL, Case
 from hil.expect import FAULT_ROWS, Expect
+from hil.link import CELLS_EVERY, TEMPS_EVERY, TICK_MS
 from hil.scenario import Inject, LoadSpec, Scenario
 
 AT_S = 3.5
 """By then the path has closed."""
 _LOST = {"fast": "fast_lost", "cells": "cells_lost", "temps": "temps_lost"}
+_EVERY = {"fast": 1, "cells": CELLS_EVERY, "temps": TEMPS_EVERY}
 _OTHERS = tuple(row.name for row in faults.FAULTS if row.latch == faults.LATCHED)
 """What does not come again must not lock the pack out: a lost group latches nothing."""
 _FRAME_KINDS = ("drop", "bad_crc", "bad_length", "bad_quality", "stale")
@@ -165,10 +167,12 @@ def _swap(row: str, case: Case) -> Scenario:
 
 def _lost(group: str, kind: str) -> Scenario:
     row = _LOST[group]
+    # However the fault lies to the group's period: nothing is missed before the next frame is due.
+    first_missing_s = AT_S + (_EVERY[group] - 1) * TICK_MS / 1000
     return _scenario(
         row, kind, f"{group.upper()} frames: {kind}", Case({}),
         inject=(Inject(at_s=AT_S, kind=kind, target=group),),
-        expect=(Expect(trip=row, latched=False), *_stays_open(row, AT_S), Expect(no_trip=_OTHERS)),
+        expect=(Expect(trip=row, latched=False), *_stays_open(row, first_missing_s), Expect(no_trip=_OTHERS)),
         duration_s=AT_S + 1.0,
     )  # fmt: skip
 

@@ -29,7 +29,7 @@ from hil.targets.base import Target, TargetError
 
 HELLO_S = 30.0
 HUNG_S = 20.0
-RESET_S = 3.0
+RESET_S = 10.0
 """Wall time after which a board that may reset itself has."""
 DOWN_S = 0.2
 """Device time without power in a restart."""

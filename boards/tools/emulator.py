@@ -171,12 +171,3 @@ class ReplBoard:
         for at in range(0, len(data), 1024):
             self.exec(f"_w({data[at : at + 1024]!r})", fresh=False)
         self.exec("_f.close()", fresh=False)
-
-    def put_tree(self, folder: Path, at: str) -> None:
-        """Write every file below `folder` below `at`, which must not exist yet."""
-        entries = sorted(folder.rglob("*"))
-        folders = [at, *(f"{at}/{path.relative_to(folder).as_posix()}" for path in entries if path.is_dir())]
-        self.exec(f"import os\nfor folder in {folders!r}: os.mkdir(folder)")
-        for path in entries:
-            if path.is_file():
-                self.put(f"{at}/{path.relative_to(folder).as_posix()}", path.read_bytes())

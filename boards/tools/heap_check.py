@@ -18,6 +18,7 @@ from bms.memory.layout import IDENTITY
 from boards.tools import boardfile, emulator, manifest, mpy
 from boards.tools.boardfile import BoardError
 from boards.tools.emulator import EmulatorError, ReplBoard
+from boards.tools.file_system import tree, write_files
 
 EMULATED = "mps2_an500"
 EMULATED_ARCH = "armv7emsp"
@@ -121,13 +122,17 @@ def run(board: str, image: Path, compiler: Path, out: Path, script: str) -> str:
     mpy.build_mpy(board, emulated, arch=EMULATED_ARCH, compiler=compiler, modules=modules)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        emulator.poke(emulator.blank_nvm(folder / "nvm.bin"), IDENTITY, identity.image(_WHO))
+        nvm = emulator.blank_nvm(folder / "nvm.bin")
+        emulator.poke(nvm, IDENTITY, identity.image(_WHO))
+        write_files(nvm, tree(emulated / "device" / "lib", "/lib"))
         try:
-            with _front_end(folder) as (afe, listener), ReplBoard(folder, image=image, afe=afe) as running:
-                running.put_tree(emulated / "device" / "lib", "/lib")
-                with listener.accept()[0] as line:
-                    line.sendall(config_frame())
-                    return running.exec(script, _DEADLINE_S)
+            with (
+                _front_end(folder) as (afe, listener),
+                ReplBoard(folder, image=image, afe=afe, nvm=nvm) as running,
+                listener.accept()[0] as line,
+            ):
+                line.sendall(config_frame())
+                return running.exec(script, _DEADLINE_S)
         except EmulatorError as error:
             raise BoardError(f"the emulated board: {error}") from error
 

@@ -110,6 +110,11 @@ def modules(arch: str, build: Path = BUILD) -> list[Path]:
         return compile_all(arch, source_tree(build), build)
 
 
+def board_files(arch: str, build: Path = BUILD) -> dict[str, bytes]:
+    """The kernels for `arch`, built, by their path on a board (see file_system.write_files)."""
+    return {f"/lib/{path.name}": path.read_bytes() for path in modules(arch, build)}
+
+
 def imported(sources: Iterable[str]) -> set[str]:
     """Names of the native modules that these sources import."""
     nodes = (node for source in sources for node in ast.walk(ast.parse(source)))

@@ -8,9 +8,9 @@ from __future__ import annotations
 import mmap
 from pathlib import Path
 
-from boards.tools import emulator, mpy
-from boards.tools.mpy import FIRMWARE
+from boards.tools import emulator
 from hil.targets.base import BoardSetup, SocketTarget, TargetError
+from hil.targets.deploy import deploy
 
 missing = emulator.missing
 
@@ -37,7 +37,8 @@ class QemuTarget(SocketTarget):
         afe = self.folder / "afe"
         nvm = self.nvm(emulator.NVM_BYTES)
         if not self._deployed:
-            self._deploy(nvm)
+            deploy(self.setup, nvm, self.folder / "firmware")
+            self._deployed = True
         line = emulator.DMA_LINE if self._lockstep else emulator.NOT_GIVEN
         emulator.poke(nvm, emulator.FACTORY_LINE, line)
         if self._lockstep:
@@ -59,20 +60,6 @@ class QemuTarget(SocketTarget):
             self.setup.gdb.unlink(missing_ok=True)
             command += ["-gdb", f"unix:path={self.setup.gdb},server=on,wait=off"]
         self.launch(command, {}, afe)
-
-    def _deploy(self, nvm: Path) -> None:
-        """Put another firmware or main.py onto the board's file system, where it wins over the frozen one."""
-        self._deployed = True
-        if self.setup.firmware == FIRMWARE and not self.setup.main:
-            return
-        with emulator.ReplBoard(self.folder, image=self._image, nvm=nvm) as board:
-            if self.setup.firmware != FIRMWARE:
-                out = self.folder / "firmware"
-                mpy.build_mpy("mps2_an500", out, compiler=emulator.MPY_CROSS, firmware=self.setup.firmware)
-                board.put_tree(out / "device" / "lib", "/lib")
-            if self.setup.main:
-                board.put("/main.py", self.setup.main.encode())
-        emulator.poke(nvm, emulator.FACTORY_START, emulator.NOT_GIVEN)
 
     def send(self, data: bytes) -> None:
         """See Target."""

@@ -15,9 +15,10 @@ import time
 from functools import partial
 from pathlib import Path
 
-from boards.tools import emulator, mpy
+from boards.tools import emulator
 from hil.scenario import Scenario
 from hil.targets.base import ROOT, BoardSetup, Child, SocketTarget, TargetError
+from hil.targets.deploy import deploy
 from hil.targets.pty_bridge import PtyBridge
 
 BOARD = ROOT / "boards" / "mps2_an500" / "renode"
@@ -27,12 +28,8 @@ GET_IT = (
     "no `renode` on PATH; get version 1.15 or newer, the portable package for Linux, from "
     "https://github.com/renode/renode/releases, unpack it and put its folder on PATH"
 )
-NOT_THERE = {
-    "restart": "Renode's PSRAM is no file, so nothing lives on over a power cut",
-    "resets": "Renode has no model of the CMSDK watchdog",
-    "controller": "the rig puts no other main.py onto the board in Renode",
-}
-"""What a scenario may have that cannot be tried on Renode, and why."""
+NO_POWER_CUT = "Renode's PSRAM is no file, so nothing lives on over a power cut"
+NO_WATCHDOG = "Renode has no model of the CMSDK watchdog"
 
 _START_S = 60.0
 _STOP_S = 3.0
@@ -53,9 +50,10 @@ def unsupported(scenario: Scenario) -> str:
     """Why the scenario cannot run on Renode; empty when it can."""
     if "mps2_an500" not in scenario.targets:
         return f"it is for {', '.join(scenario.targets)}"
-    kinds = {str(entry.kind) for entry in scenario.inject}
-    kinds |= {name for name in ("resets", "controller") if getattr(scenario, name)}
-    return "; ".join(why for kind, why in NOT_THERE.items() if kind in kinds)
+    if any(entry.kind == "restart" for entry in scenario.inject):
+        return NO_POWER_CUT
+    told_to = scenario.controller is not None and scenario.controller.kind == "reboot"
+    return NO_WATCHDOG if scenario.resets and not told_to else ""
 
 
 def script(folder: Path, *, free: bool, broker: bool) -> str:
@@ -94,8 +92,6 @@ class RenodeTarget(SocketTarget):
         self._image = setup.image or emulator.IMAGE
         if lack := missing(self._image):
             raise TargetError(f"renode: {lack}")
-        if setup.firmware != mpy.FIRMWARE:
-            raise TargetError("renode: runs the image's own firmware; for another use --emulator qemu")
         self._lockstep = lockstep
         self._bridges: list[PtyBridge] = []
 
@@ -126,6 +122,7 @@ class RenodeTarget(SocketTarget):
         nvm = self.nvm(emulator.NVM_BYTES)
         if self.setup.nvm is not None:
             (self.folder / "nvm.bin").symlink_to(nvm.resolve())
+        deploy(self.setup, nvm, self.folder / "firmware")
         emulator.poke(nvm, emulator.FACTORY_LINE, emulator.NOT_GIVEN)
         text = script(self.folder, free=not self._lockstep, broker=bool(self.setup.broker))
         (self.folder / "rig.resc").write_text(text)
@@ -168,7 +165,7 @@ class RenodeTarget(SocketTarget):
 
     def restart(self) -> None:
         """See Target."""
-        raise TargetError(f"renode: {NOT_THERE['restart']}; use --emulator qemu")
+        raise TargetError(f"renode: {NO_POWER_CUT}; use --emulator qemu")
 
     def stop(self) -> None:
         """See Target."""

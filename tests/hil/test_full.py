@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -87,3 +90,22 @@ def test_drives_are_parts_of_their_own(tmp_path: Path, drive_log: Log) -> None:
     merged = full.results(found, options(tmp_path))["campaigns"]["trips"]
     assert merged["passed"]
     assert merged["drives"] == 1
+
+
+def descendants(pid: int) -> set[int]:
+    children = {int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+    return children.union(*(descendants(child) for child in children))
+
+
+def test_told_to_end_it_leaves_no_board_behind() -> None:
+    command = [Path(sys.executable).with_name("cellkeeper"), "hil", "full", "--target", "cpython"]
+    running = subprocess.Popen([*command, "--jobs", "2", "--only", "scenario/cpython/internal_short"])
+    end = time.monotonic() + 60
+    while len(started := descendants(running.pid)) < 3 and time.monotonic() < end:
+        time.sleep(0.1)
+    assert len(started) >= 3  # two workers and a board
+    running.terminate()
+    assert running.wait(30) == 1
+    while any(Path(f"/proc/{pid}").exists() for pid in started) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in started)

@@ -3,6 +3,7 @@ Documentation     Every scenario of the rig that Renode can run, one test each, 
 ...               by that command, so a new scenario file is a new test; power cuts and the watchdog are for QEMU.
 ...               renode-test tests/renode/scenarios.robot    or    robot tests/renode/scenarios.robot
 ...               renode-test --variable SCENARIO:drive_cycle tests/renode/scenarios.robot    runs one of them
+...               renode-test --variable MATRIX:yes tests/renode/scenarios.robot    the generated ones, too
 Suite Setup       List Scenarios
 Suite Teardown    No Operation
 Test Setup        No Operation
@@ -16,12 +17,14 @@ ${ROOT}           ${CURDIR}/../..
 ${CELLKEEPER}     ${ROOT}/.venv/bin/cellkeeper
 ${REPORTS}        ${ROOT}/build/hil/mps2_an500-renode
 ${SCENARIO}       ${EMPTY}
+${MATRIX}         ${EMPTY}
 # Wall time. Virtual time goes as fast as the host can.
 ${TIMEOUT}        4h
 
 *** Keywords ***
 List Scenarios
-    ${list}=    Run Process    ${CELLKEEPER}    hil    list    --emulator    renode
+    @{generated}=    Evaluate    ['--matrix'] if $MATRIX else []
+    ${list}=    Run Process    ${CELLKEEPER}    hil    list    --emulator    renode    @{generated}
     Should Be Equal As Integers    ${list.rc}    0    ${list.stdout}${list.stderr}
     Add Scenario Tests    ${list.stdout}    ${SCENARIO}
 

@@ -13,6 +13,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from boards.tools import emulator
+from hil.matrix import matrix
 from hil.scenario import load_scenario, scenarios
 from hil.simulate import drive_profile
 from hil.targets import renode
@@ -110,14 +111,16 @@ def test_the_scenario_suite_runs_the_rig(tmp_path: Path, measured: Path) -> None
 
 
 @pytest.mark.usefixtures("renode")
-def test_every_scenario_that_renode_can_run_is_a_test(tmp_path: Path) -> None:
+@pytest.mark.parametrize("generated", [False, True])
+def test_every_scenario_that_renode_can_run_is_a_test(tmp_path: Path, generated: bool) -> None:
     stub = tmp_path / "cellkeeper"
     real = Path(sys.executable).with_name("cellkeeper")
     stub.write_text(f'#!/bin/sh\n[ "$2" = list ] && exec "{real}" "$@"\ntouch "$9/junit.xml"\n')
     stub.chmod(0o755)
     options = ("--variable", f"CELLKEEPER:{stub}", "--variable", f"REPORTS:{tmp_path / 'reports'}")
-    done = robot("scenarios.robot", tmp_path, *options)
+    done = robot("scenarios.robot", tmp_path, *options, *(("--variable", "MATRIX:yes") if generated else ()))
     assert done.returncode == 0, (tmp_path / "output.xml").read_text()[-4000:]
-    wanted = {name for name, path in scenarios().items() if not renode.unsupported(load_scenario(path))}
-    assert wanted
+    known = [load_scenario(path) for path in scenarios().values()] + [*matrix().values()] * generated
+    wanted = {scenario.name for scenario in known if not renode.unsupported(scenario)}
+    assert len(wanted) > 20 + 80 * generated
     assert set(results(tmp_path)) == wanted | {"Renode Should Be On Path"}

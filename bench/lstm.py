@@ -179,7 +179,8 @@ def _macs(inputs: int, units: Sequence[int]) -> int:
     return sum(4 * n * (k + n) for k, n in zip(sizes, units, strict=False)) + units[-1]
 
 
-def _cost() -> Iterator[Row]:
+def cost() -> Iterator[Row]:
+    """Instructions, heap and RAM of a step on the emulated board, in either form."""
     yield from _cost_of("viper", {})
     if lack := native.missing(ARCH):
         yield Row("shipped, native", 0, "instructions/MAC", f"not measured: {lack}")
@@ -219,7 +220,7 @@ def run() -> list[Row]:
     for name, held in SETS.items():
         if held.cell in shipped() and (data / held.folder).is_dir():
             rows += _accuracy(name, scores(data, held, held.cell))
-    return [*rows, *_cost()]
+    return [*rows, *cost()]
 
 
 if __name__ == "__main__":

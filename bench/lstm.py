@@ -12,14 +12,15 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from bench.accuracy import SETS, Held, Score, plan_of, score
 from bench.row import Row
-from boards.tools import emulator
+from boards.tools import emulator, native
+from boards.tools.file_system import write_files
 from cloud.training.blob import Output, pack
 from cloud.training.networks import blob_of, record_of, shipped
 from cloud.training.quantised import Layer, Matrix
@@ -30,7 +31,7 @@ from hil.replay import Run, records
 
 ROOT = Path(__file__).resolve().parents[1]
 INT8_LOSS = 0.1
-PER_MAC = 40
+PER_MAC = {"viper": 40, "native": 3}
 
 _REPLAY = """
 import sys
@@ -110,8 +111,9 @@ def _accuracy(name: str, ours: list[Score]) -> Iterator[Row]:
     yield Row(f"{name}: int8 against float", loss, "points", "mean MAE", f"<= {INT8_LOSS}")
 
 
+ARCH = "armv7emdp"
 _COUNT = """
-import gc, mps2
+import gc, mps2, sys
 from array import array
 from bms.estimate.lstm import Lstm
 with open("/{name}", "rb") as file:
@@ -134,7 +136,7 @@ for n in range(20):
     for i in range(net.features):
         net.x[i] = (37 * n + 11 * i) & 255
     measure(n)
-print(sum(cost) * 2, max(heap), ram)
+print(sum(cost) * 2, max(heap), ram, "native_lstm" in sys.modules)
 """
 _OBSERVE = """
 import gc, mps2
@@ -177,29 +179,38 @@ def _macs(inputs: int, units: Sequence[int]) -> int:
     return sum(4 * n * (k + n) for k, n in zip(sizes, units, strict=False)) + units[-1]
 
 
-def _cost() -> Iterator[Row]:
+def cost() -> Iterator[Row]:
+    """Instructions, heap and RAM of a step on the emulated board, in either form."""
+    yield from _cost_of("viper", {})
+    if lack := native.missing(ARCH):
+        yield Row("shipped, native", 0, "instructions/MAC", f"not measured: {lack}")
+    else:
+        yield from _cost_of("native", native.board_files(ARCH))
+
+
+def _cost_of(form: str, files: Mapping[str, bytes]) -> Iterator[Row]:
     tried = {
         "shipped": (blob_of("lg_hg2"), 16, record_of("lg_hg2")["plan"]["units"]),
         "64 and 32 units": (_random(16, (64, 32)), 16, [64, 32]),
     }
-    with (
-        tempfile.TemporaryDirectory(prefix="ck-") as folder,
-        emulator.ReplBoard(Path(folder), icount=emulator.COUNTED) as board,
-    ):
-        board.exec("pass")
-        for name, (network, inputs, units) in tried.items():
-            board.put("/network", network)
-            mean, heap, ram = map(int, board.exec(_COUNT.format(name="network"), timeout_s=120).split())
-            macs = _macs(inputs, units)
-            per_mac = mean / macs
-            note = f"{mean:,} a step, {macs:,} multiply-accumulates"
-            yield Row(f"{name}, viper", per_mac, "instructions/MAC", note, f"<= {PER_MAC}")
-            yield Row(f"{name}: heap per step", heap, "B", "20 steps, worst", "0")
-            yield Row(f"{name}: RAM beside the weights", ram, "B", f"weights and words {len(network):,} B")
-        board.put("/network", tried["shipped"][0])
-        mean, heap = map(int, board.exec(_OBSERVE.format(name="network"), timeout_s=120).split())
-        yield Row("shipped: a sample, features included", mean, "instructions", "once a second")
-        yield Row("shipped: heap per sample", heap, "B", "20 samples, worst", "0")
+    with tempfile.TemporaryDirectory(prefix="ck-") as folder:
+        nvm = emulator.blank_nvm(Path(folder) / "nvm.bin")
+        write_files(nvm, {**files, **{f"/{name}": tried[name][0] for name in tried}})
+        with emulator.ReplBoard(Path(folder), icount=emulator.COUNTED, nvm=nvm) as board:
+            for name, (network, inputs, units) in tried.items():
+                mean, heap, ram, in_c = board.exec(_COUNT.format(name=name), timeout_s=120).split()
+                if (in_c == "True") != (form == "native"):
+                    raise RuntimeError(f"the board ran the other form than {form}: the figures mean nothing")
+                macs = _macs(inputs, units)
+                note = f"{int(mean):,} a step, {macs:,} multiply-accumulates"
+                per_mac, bound = int(mean) / macs, f"<= {PER_MAC[form]}"
+                yield Row(f"{name}, {form}", per_mac, "instructions/MAC", note, bound)
+                yield Row(f"{name}, {form}: heap per step", int(heap), "B", "20 steps, worst", "0")
+                note = f"weights and words {len(network):,} B"
+                yield Row(f"{name}, {form}: RAM beside the weights", int(ram), "B", note)
+            mean, heap = board.exec(_OBSERVE.format(name="shipped"), timeout_s=120).split()
+    yield Row(f"shipped, {form}: a sample, features included", int(mean), "instructions", "once a second")
+    yield Row(f"shipped, {form}: heap per sample", int(heap), "B", "20 samples, worst", "0")
 
 
 def run() -> list[Row]:
@@ -209,7 +220,7 @@ def run() -> list[Row]:
     for name, held in SETS.items():
         if held.cell in shipped() and (data / held.folder).is_dir():
             rows += _accuracy(name, scores(data, held, held.cell))
-    return [*rows, *_cost()]
+    return [*rows, *cost()]
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from boards.tools import boardfile, heap_check, mpy
+from boards.tools import boardfile, heap_check, mpy, native
 from boards.tools.micropython_source import BuildError, build_lock, source_tree
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -181,13 +181,19 @@ def report(job: Job, sizes: dict[str, int]) -> list[str]:
 def build(
     board: str, safety_timer: str | None = None, folder: Path = ROOT / "build", bare: bool = False
 ) -> Path:
-    """Builds one board's image and returns its path; raises BuildError."""
+    """Builds one board's image, its native kernels and those of the unix port; returns the image's path.
+
+    Raises BuildError.
+    """
     job = load_job(board, safety_timer, folder, bare)
     check_tools()
     with build_lock(folder):
         tree = source_tree(folder)
         image = build_image(job, tree, build_mpy_cross(tree, folder))
         over = report(job, image_sizes(image))
+        for arch in (job.arch, native.UNIX):
+            lack = native.missing(arch)
+            print(lack or native.table(native.compile_all(arch, tree, folder)))
     if over:
         raise BuildError("; ".join(over) + f" (boards/{board}/board.toml)")
     return image
@@ -199,7 +205,7 @@ def build_application(board: str, folder: Path = ROOT / "build") -> None:
     Raises BoardError when something does not compile, is missing or breaks a budget.
     """
     row = boardfile.read(board)
-    sizes = mpy.build_mpy(board, row.build)
+    sizes = mpy.build_mpy(board, row.build, natives=lambda arch: native.modules(arch, folder))
     print(sizes.table())
     sizes.check()
     if heap_check.BUDGET in row.budgets:

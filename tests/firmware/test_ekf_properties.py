@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from bms.estimate import ekf, ekf_kernel
+from bms.estimate import ekf, ekf_kernel, ekf_sample
 from bms.int32 import checked, int32
 from ekf_vectors import vectors
 
 
 def test_no_intermediate_leaves_32_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = vectors(ekf.Ekf, 40, 400)
-    monkeypatch.setattr(ekf, "k", checked(ekf_kernel))
+    monkeypatch.setattr(ekf_sample, "k", checked(ekf_kernel))
     assert vectors(ekf.Ekf, 40, 400) == plain
 
 

@@ -79,7 +79,19 @@ F = const(42)
 """What the voltage tells of each state by itself (U' H), 2^-14; four words."""
 ALPHA = const(46)
 """Variance of the innovation with the noise and the states so far, 2^-20; four words."""
-WORDS = const(50)
+# plain, without BIAS, and never negative
+CAPACITY = const(50)
+"""At most 30,000: mAh, shifted down by SHIFT bits."""
+SHIFT = const(51)
+HISTORY = const(52)
+"""LOADED or RESTED (ekf_sample.py) before the first sample, then 0."""
+ODD = const(53)
+"""Blocks on end that nothing explains."""
+UNSEEN = const(54)
+"""ms without a current."""
+SOC_CPCT = const(55)
+SIGMA_CPCT = const(56)
+WORDS = const(57)
 
 # tuning, one setting for every cell and every case
 _WHITE = const(5030)

@@ -18,6 +18,11 @@ from bms.estimate.lstm_table import SIGMOID
 from bms.fixed import address
 from bms.memory.crc import crc32
 
+try:
+    from native_lstm import step
+except ImportError:
+    from bms.estimate.lstm_kernel import step
+
 MAGIC = b"CKLS"
 VERSION = 1
 HEAD = 24
@@ -84,7 +89,7 @@ class Lstm:
         # the sigmoid's table, and after it the gates of a layer
         self._gates = array("H", list(SIGMOID) + [0] * (4 * max(units)))
         self._cell = array("H", [0] * sum(units))
-        self._layers: "list[tuple[int, ...]]" = []
+        self._layers: "list[k.Layer]" = []
         self.rest = self._lay_out(units)
         self.reset()
 
@@ -147,16 +152,4 @@ class Lstm:
 
     def step(self) -> int:
         """One sample; returns the output, 2^-16."""
-        raw_at = self._raw_at
-        gates_at = self._gates_at
-        layers = self._layers
-        n = 0
-        while n < len(layers):
-            w_at, x_at, mid, end, rows, layer_at, n_in, n_all, cell_at = layers[n]
-            k.dots(w_at, x_at, 0, mid, end, rows, raw_at)
-            k.gates(layer_at, x_at, n_in, n_all, raw_at, gates_at)
-            k.cells(layer_at, gates_at, cell_at, mid)
-            n += 1
-        w_at, x_at, end, layer_at, n_in = self._out
-        k.dots(w_at, x_at, 0, end, end, 1, raw_at)
-        return k.output(layer_at, x_at, n_in, raw_at)
+        return step(self._layers, self._out, self._raw_at, self._gates_at)

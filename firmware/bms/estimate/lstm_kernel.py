@@ -10,6 +10,14 @@ Pointers are passed as addresses (see bms.fixed); rows and vectors are padded to
 import micropython
 from micropython import const
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    Layer = tuple[int, int, int, int, int, int, int, int, int]
+    """Addresses of weights, inputs, their end and that of the hidden state after them; rows; address of the
+    words; length of the inputs alone and with the hidden state; address of the cell state."""
+    Out = tuple[int, int, int, int, int]
+    """Addresses of weights, inputs, their end and the words; length of the inputs."""
+
 BIAS = const(0x20000000)
 
 # words of a layer
@@ -266,3 +274,18 @@ def scale(sources_at: int, rows_at: int, n: int, out_at: int):
             a = 255
         out[i] = a
         i += 1
+
+
+def step(layers: "list[Layer]", out: "Out", raw_at: int, gates_at: int) -> int:
+    """One sample through every layer; returns the output, 2^-16. A native module (firmware/native/lstm.c)
+    does the same in C."""
+    n = 0
+    while n < len(layers):
+        w_at, x_at, mid, end, rows, layer_at, n_in, n_all, cell_at = layers[n]
+        dots(w_at, x_at, 0, mid, end, rows, raw_at)
+        gates(layer_at, x_at, n_in, n_all, raw_at, gates_at)
+        cells(layer_at, gates_at, cell_at, mid)
+        n += 1
+    w_at, x_at, end, layer_at, n_in = out
+    dots(w_at, x_at, 0, end, end, 1, raw_at)
+    return output(layer_at, x_at, n_in, raw_at)

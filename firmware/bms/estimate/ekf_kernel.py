@@ -81,7 +81,7 @@ ALPHA = const(46)
 """Variance of the innovation with the noise and the states so far, 2^-20; four words."""
 # plain, without BIAS, and never negative
 CAPACITY = const(50)
-"""At most 30,000: mAh, shifted down by SHIFT bits."""
+"""mAh, shifted down by SHIFT bits: inputs.scaled."""
 SHIFT = const(51)
 HISTORY = const(52)
 """LOADED or RESTED (ekf_sample.py) before the first sample, then 0."""

@@ -141,6 +141,8 @@ def device_limits(cell: CellFile, strings: Strings) -> Limits:
     limits.least_cpct, limits.most_cpct = round(LEAST_SOC * 10_000), round(MOST_SOC * 10_000)
     limits.charge_low_dc = limits.discharge_low_dc = -400
     limits.charge_high_dc = limits.discharge_high_dc = 900
+    limits.heat_q8 = round(256 * cell.heat_capacity_j_k / cell.capacity_ah)
+    limits.cool_ds = round(10 * cell.heat_capacity_j_k * cell.thermal_resistance_k_w)
     return limits
 
 
@@ -157,7 +159,7 @@ def told_limits(cell: CellFile, block: bytes, strings: Strings, n: int) -> Array
         temp_dc = round(10 * strings.seen_c[t, n])
         ekf.observe(1000, round(1000 * strings.seen_a[t, n]), sum(volts) // SERIES, temp_dc)
         drops.follow(ekf.words, volts)
-    sop.observe(ekf.words, drops, ekf.sigma_cpct, temp_dc, temp_dc)
+    sop.observe(ekf.words, drops, ekf.sigma_cpct, temp_dc, temp_dc, round(10 * strings.ambient_c))
     sop.solve()
     return np.array([sop.charge_ma, sop.discharge_ma]) / 1000
 
@@ -209,7 +211,9 @@ def _rows(name: str, ambient_c: float, found: Verdict) -> Iterator[Row]:
             if not len(excess):
                 continue
             label = f"{name} {ambient_c:g} degC, {direction} {ms // 1000} s"
-            short = f"{len(excess)} strings; mean {100 * excess.mean():.2f} %, largest {100 * excess.max():.2f} %"
+            short = (
+                f"{len(excess)} strings; mean {100 * excess.mean():.2f} %, largest {100 * excess.max():.2f} %"
+            )
             yield Row(f"{label}: above the truth", 100 * float((excess > 0).mean()), "%", short, "<= 1")
             low = -100 * float(np.quantile(excess, 0.05))
             yield Row(f"{label}: below the truth in 95 %", low, "%", "by at most so much", "<= 5")

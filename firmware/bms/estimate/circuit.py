@@ -136,6 +136,10 @@ class Circuit:
         """SoC that a rate moves in a time up to 300 s, a multiple of 100 ms."""
         return ((rate << 9) // self._charge * (ms // 100) >> 9) * 100
 
+    def rate_over(self, soc: int, ms: int) -> int:
+        """The rate, at most MOST_RATE, that moves `soc` (positive) in a time of at least 100 ms."""
+        return min(MOST_RATE, min(1 << 17, soc // (ms // 100)) * self._charge // 100)
+
     def hysteresis(self, before: int, moved: int) -> int:
         """Hysteresis (-1..1 as 2^-20) after a SoC was moved."""
         goal = 0x100000

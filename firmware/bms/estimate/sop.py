@@ -1,9 +1,9 @@
 """State of power: the largest current and power, either way, that hold for 2, 10 and 30 s.
 
-The equivalent circuit is looked ahead in closed form from where it is: OCV and hysteresis along the SoC that
-will have moved, R0 and the RC pairs at the SoC that will be reached. The largest current whose end keeps
-every limit is found by halving an interval, of which the lower end, which keeps them, is taken. What is
-doubted lies at its safe side: SoC, the gains of the resistances, what v2 may be from before.
+The equivalent circuit is followed into the future in a few closed steps: OCV and hysteresis along the SoC that
+moves, R0 and the RC pairs at the SoC and temperature on the way, for a cold cell warms up within seconds. The
+largest current that keeps every limit at each step's end is closed in on from both sides; the lower end, which
+keeps them, is taken. What is doubted lies at its safe side: SoC, resistances, what v2 may be from before.
 
 A limit that is not known to be safe is 0: unknown SoC, temperatures outside of their window, bad input.
 """
@@ -11,7 +11,7 @@ A limit that is not known to be safe is 0: unknown SoC, temperatures outside of 
 from array import array
 
 from bms.estimate import ekf_kernel as k
-from bms.estimate.circuit import GAIN_ONE, MOST_GAIN, MOST_RATE, after, root, share
+from bms.estimate.circuit import GAIN_ONE, LEAST_GAIN, MOST_GAIN, MOST_RATE, after, root, share
 from bms.estimate.drops import UNKNOWN_Q12, Drops
 from bms.estimate.inputs import LEAST_MV, MOST_MV, scaled
 from micropython import const
@@ -31,7 +31,11 @@ _GAIN_SIGMAS_Q4 = const(32)
 """How many deviations count as the safe side, 2^-4."""
 _SENSOR_MV = const(2)
 """A cell's voltage may be off by so much."""
-_HALVINGS = const(17)
+_WARMTH = const(14)
+"""How much of the warming is counted on where it makes resistances smaller, 2^-4."""
+_TRIES = const(14)
+_SPANS_MS = (1000, 1000, 3000, 5000, 10_000, 10_000)
+"""Steps into the future; their ends are checked, those at HORIZONS_MS among them."""
 _MV = const(4194)
 """1 mV in 2^-22 V."""
 
@@ -52,6 +56,8 @@ class Limits:
         self.discharge_high_dc = 600
         self.heat_q8 = 0
         """Heat capacity of a cell, J/(K Ah) as 2^-8 (thermal.py); 0: how far it warms up is not looked at."""
+        self.cool_ds = 3000
+        """Time constant of its cooling down, 0.1 s."""
 
 
 class Cell:
@@ -73,56 +79,119 @@ class Cell:
         self.hot_dc = 250
 
 
-def voltage_after(circuit: "Circuit", cell: Cell, rate: int, ms: int) -> int:
-    """Voltage after `ms` (a multiple of 100, up to 30,000) at a rate, 2^-22 V, every doubt against it."""
-    away = cell.soc_sigma * _SOC_SIGMAS_Q4 >> 4
-    soc = cell.soc + (away if rate > 0 else -away)
-    gain = min(MOST_GAIN, cell.gain + (cell.gain_sigma * _GAIN_SIGMAS_Q4 >> 4))
-    moved = circuit.moved(rate, ms)
-    end = soc + moved
-    circuit.look(soc + (moved >> 1))
-    part2 = after(ms, circuit.tau2_ds)
-    v2 = cell.v2 + share(circuit.drop(rate, circuit.r2, gain) - cell.v2, part2)
-    circuit.look(end)
-    goal = circuit.bent(circuit.drop(rate, circuit.r1, gain))
-    v1 = cell.v1 + share(goal - cell.v1, after(ms, circuit.tau1_ds))
-    change = circuit.hysteresis(cell.hysteresis, moved) - cell.hysteresis
-    rest = cell.rest + circuit.open_volt(end) - circuit.open_volt(soc)
-    rest += (circuit.half_gap(end) >> 8) * (change >> 6) >> 6
-    doubt = share(cell.past, part2) + _SENSOR_MV * _MV
-    return rest + v1 + v2 + circuit.drop(rate, circuit.r0, gain) + (doubt if rate > 0 else -doubt)
+class Ahead:
+    """A cell followed into the future: `run` leaves its voltage (2^-22 V) and how much warmer it is (0.1 K)."""
+
+    def __init__(self, circuit: "Circuit", limits: Limits) -> None:
+        self._circuit = circuit
+        self._limits = limits
+        self.temp_dc = 250
+        self.ambient_dc = 250
+        self.volt = 0
+        self.warmer_dc = 0
+
+    def run(self, cell: Cell, rate: int, ms: int) -> int:
+        """The least room to a limit within `ms` (2000, 10,000, 30,000) at a rate; 2^-22 V, negative: none.
+
+        Every doubt counts against the cell. 0.1 K of room to the temperature counts as 16 mV.
+        """
+        circuit = self._circuit
+        limits = self._limits
+        up = rate > 0
+        away = cell.soc_sigma * _SOC_SIGMAS_Q4 >> 4
+        soc = cell.soc + (away if up else -away)
+        gain = min(MOST_GAIN, cell.gain + (cell.gain_sigma * _GAIN_SIGMAS_Q4 >> 4))
+        hysteresis = cell.hysteresis
+        doubt = _SENSOR_MV * _MV
+        v1 = cell.v1
+        v2 = cell.v2
+        before = circuit.open_volt(soc)
+        warm = spent = 0
+        hottest = (limits.charge_high_dc if up else limits.discharge_high_dc) - cell.hot_dc
+        room = 0x3FFFFFFF
+        for span in _SPANS_MS:
+            if spent == ms:
+                break
+            spent += span
+            circuit.set_temperature(self.temp_dc + (warm * _WARMTH >> 12))
+            moved = circuit.moved(rate, span)
+            circuit.look(soc + (moved >> 1))
+            part2 = after(span, circuit.tau2_ds)
+            goal1 = circuit.bent(circuit.drop(rate, circuit.r1, gain))
+            goal2 = circuit.drop(rate, circuit.r2, gain)
+            v1 += share(goal1 - v1, after(span, circuit.tau1_ds))
+            v2 += share(goal2 - v2, part2)
+            soc += moved
+            hysteresis = circuit.hysteresis(hysteresis, moved)
+            ohmic = circuit.drop(rate, circuit.r0, gain)
+            warm += self._warmer(rate, span, abs(ohmic) + _loss(v1, goal1) + _loss(v2, goal2), warm)
+            circuit.set_temperature(self.temp_dc + (warm * _WARMTH >> 12))
+            circuit.look(soc)
+            volt = (
+                cell.rest + circuit.open_volt(soc) - before + v1 + v2 + circuit.drop(rate, circuit.r0, gain)
+            )
+            volt += (circuit.half_gap(soc) >> 8) * (hysteresis - cell.hysteresis >> 6) >> 6
+            volt += doubt + share(cell.past, part2) if up else -doubt - share(cell.past, part2)
+            least = limits.most_mv * _MV - volt if up else volt - (limits.least_mv + 1) * _MV
+            room = min(room, least, (hottest - (warm + 255 >> 8)) * 16 * _MV)
+            self.volt = volt
+        self.warmer_dc = warm >> 8
+        return room
+
+    def _warmer(self, rate: int, ms: int, loss: int, warm: int) -> int:
+        """Change of temperature, 2^-8 of 0.1 K, from a loss in V at a rate and what the surroundings take."""
+        limits = self._limits
+        if not limits.heat_q8:
+            return 0
+        heat = (abs(rate) >> 8) * min(0xFFFF, loss >> 12) >> 10
+        rise = min(0x3FFF, heat * (ms // 100) // max(1, limits.heat_q8 >> 4)) << 4
+        over = (self.temp_dc - self.ambient_dc << 8) + warm
+        return rise - share(over, after(ms, limits.cool_ds))
 
 
-def keeps(circuit: "Circuit", cell: Cell, limits: Limits, rate: int, ms: int) -> bool:
-    """Whether voltage and SoC are within their limits after `ms` at a rate that is not 0."""
-    away = cell.soc_sigma * _SOC_SIGMAS_Q4 >> 4
-    volt = voltage_after(circuit, cell, rate, ms)
-    if limits.heat_q8:
-        loss = circuit.drop(abs(rate), circuit.r0 + circuit.r1 + circuit.r2, cell.gain)
-        warmer_dc = ((abs(rate) >> 8) * (loss >> 12) >> 10) * (ms // 100) // limits.heat_q8
-        if cell.hot_dc + warmer_dc > (limits.charge_high_dc if rate > 0 else limits.discharge_high_dc):
-            return False
-    if rate > 0:
-        end = cell.soc + away + circuit.moved(rate, ms)
-        return volt <= limits.most_mv * _MV and end <= limits.most_cpct * 6710
-    end = cell.soc - away + circuit.moved(rate, ms)
-    return volt >= (limits.least_mv + 1) * _MV and end >= limits.least_cpct * 6711
+def _loss(volt: int, goal: int) -> int:
+    """What of an RC pair's voltage is lost, not stored: v^2 over the voltage that it tends to."""
+    volt = abs(volt) >> 12
+    goal = abs(goal) >> 12
+    if volt >= goal:
+        return goal << 12
+    return volt * volt // goal << 12
 
 
-def largest_rate(circuit: "Circuit", cell: Cell, limits: Limits, side: int, ms: int, ceiling: int) -> int:
+def largest_rate(ahead: Ahead, cell: Cell, side: int, ms: int, ceiling: int) -> int:
     """Largest rate, 0..`ceiling`, that keeps the limits for `ms`; `side` is CHARGE or DISCHARGE."""
-    low = 0
     high = min(ceiling, MOST_RATE)
     if high <= 0:
         return 0
-    if keeps(circuit, cell, limits, side * high, ms):
+    above = ahead.run(cell, side * high, ms)
+    if above >= 0:
         return high
-    for _ in range(_HALVINGS):
-        middle = low + high >> 1
-        if middle and keeps(circuit, cell, limits, side * middle, ms):
+    low = 0
+    below = ahead.run(cell, side, ms)
+    if below <= 0:
+        return 0
+    last = 0
+    for _ in range(_TRIES):
+        # the line between both ends, kept off them; Illinois: an end that stays counts half
+        part = k.ratio(below, below - above) >> 10
+        middle = low + ((high - low >> 6) * min(16000, max(384, part)) >> 8) + 1
+        if middle >= high:
+            break
+        room = ahead.run(cell, side * middle, ms)
+        if room >= 0:
             low = middle
+            below = room
+            if last > 0:
+                above >>= 1
+            last = 1
         else:
             high = middle
+            above = room
+            if last < 0:
+                below >>= 1
+            last = -1
+        if high - low <= (low >> 9) + 4:
+            break
     return low
 
 
@@ -141,19 +210,22 @@ class Sop:
         self._limits = limits
         self._weak = (Cell(), Cell())
         self._mean = Cell()
+        self._ahead = Ahead(circuit, limits)
         self._open = [False, False]
-        self._temp_dc = 250
         self._next = 0
         self.charge_ma = array("i", [0] * 3)
         self.discharge_ma = array("i", [0] * 3)
         self.charge_mw = array("i", [0] * 3)
         self.discharge_mw = array("i", [0] * 3)
 
-    def observe(self, words: "array[int]", drops: Drops, sigma_cpct: int, cold_dc: int, hot_dc: int) -> None:
-        """The filter's words, its SoC's sigma, what `drops` made of them, coldest and hottest cell."""
+    def observe(
+        self, words: "array[int]", drops: Drops, sigma_cpct: int, cold_dc: int, hot_dc: int, ambient_dc: int
+    ) -> None:
+        """The filter's words, its SoC's sigma, what `drops` made of them, coldest and hottest cell and surroundings."""
         circuit = self._circuit
-        self._temp_dc = words[k.TEMP] - k.BIAS
-        circuit.set_temperature(self._temp_dc)
+        self._ahead.ambient_dc = ambient_dc
+        self._ahead.temp_dc = words[k.TEMP] - k.BIAS
+        circuit.set_temperature(self._ahead.temp_dc)
         mean = self._mean
         mean.soc = min(0x4000000, max(0, words[k.SOC] - k.BIAS))
         mean.hysteresis = words[k.HYST] - k.BIAS
@@ -186,7 +258,7 @@ class Sop:
     ) -> None:
         """For a board that only counts charge: no filter, so resistances and RC pairs count as doubtful."""
         circuit = self._circuit
-        self._temp_dc = cold_dc
+        self._ahead.temp_dc = self._ahead.ambient_dc = cold_dc
         circuit.set_temperature(cold_dc)
         mean = self._mean
         mean.soc = min(10_000, max(0, soc_cpct)) * 6710
@@ -244,14 +316,23 @@ class Sop:
                 first = n
             outer = max(outer, sign * (drops.bias[n] - middle))
         circuit = self._circuit
+        mean = self._mean
         slope = circuit.open_volt(weak.soc + 3355443) - circuit.open_volt(weak.soc - 3355443) >> 8
         # a tenth of SoC over the slope there
         away = min(1024, outer * 1024 // max(1, slope)) * 6554
         weak.soc = min(0x4000000, max(0, weak.soc + sign * away))
-        weak.gain = drops.gain[first]
+        gain = drops.gain[first]
+        # the resistance is known here, whatever the SoC is: only its course along the tables is doubted
+        circuit.look(mean.soc)
+        here = circuit.r0 + circuit.r1 + circuit.r2
+        away = weak.soc_sigma * _SOC_SIGMAS_Q4 >> 4
+        circuit.look(weak.soc + sign * away)
+        there = circuit.r0 + circuit.r1 + circuit.r2
+        scale = min(0x3FFF, k.ratio(here, max(1, there)) >> 12)
+        weak.gain = min(MOST_GAIN, max(LEAST_GAIN, ((GAIN_ONE + gain) * scale >> 12) - GAIN_ONE))
         weak.gain_sigma = drops.sigma_q12
         weak.rest = model + (drops.bias[first] << 8)
-        more = (weak.gain - drops.mean_gain << 12) // (GAIN_ONE + drops.mean_gain)
+        more = (gain - drops.mean_gain << 12) // (GAIN_ONE + drops.mean_gain)
         more = min(0xFFF, max(-0xFFF, more))
         weak.v1 += (weak.v1 >> 10) * more >> 2
         weak.v2 += (weak.v2 >> 10) * more >> 2
@@ -270,25 +351,42 @@ class Sop:
         i = at & 1
         at >>= 1
         limits = self._limits
-        circuit = self._circuit
-        circuit.set_temperature(self._temp_dc)
-        most_ma = limits.discharge_ma if i else limits.charge_ma
+        most_ma = max(0, limits.discharge_ma if i else limits.charge_ma)
         ms = HORIZONS_MS[at]
         rate = 0
         if self._open[i]:
-            side = DISCHARGE if i else CHARGE
-            rate = largest_rate(circuit, self._weak[i], limits, side, ms, self._rate(most_ma))
+            ceiling = min(self._rate(most_ma), self._charge_rate(i, ms))
+            rate = largest_rate(self._ahead, self._weak[i], DISCHARGE if i else CHARGE, ms, ceiling)
         ma = ((rate >> 8) * self._capacity >> 8) + ((rate & 255) * self._capacity >> 16) << self._shift
         currents = self.discharge_ma if i else self.charge_ma
-        powers = self.discharge_mw if i else self.charge_mw
         if at:
             # what does not hold for the shorter time does not hold for the longer
             ma = min(ma, currents[at - 1])
-        currents[at] = min(ma, max(0, most_ma))
-        # discharging the voltage is least at the end, charging at the beginning
-        volt = voltage_after(circuit, self._mean, -rate if i else rate, ms if i else 0)
-        mv = max(0, volt // _MV - 2 * _SENSOR_MV) * self._n_cells
+        currents[at] = min(ma, most_ma)
+        mv = max(0, self._volt(i, rate, ms) // _MV - 2 * _SENSOR_MV) * self._n_cells
+        powers = self.discharge_mw if i else self.charge_mw
         powers[at] = currents[at] // 1000 * mv + currents[at] % 1000 * mv // 1000
+
+    def _charge_rate(self, i: int, ms: int) -> int:
+        """The rate that moves SoC to its limit within `ms`."""
+        weak = self._weak[i]
+        limits = self._limits
+        circuit = self._circuit
+        circuit.set_temperature(self._ahead.temp_dc)
+        away = weak.soc_sigma * _SOC_SIGMAS_Q4 >> 4
+        room = weak.soc - away - limits.least_cpct * 6711 if i else limits.most_cpct * 6710 - weak.soc - away
+        return 0 if room <= 0 else circuit.rate_over(room, ms)
+
+    def _volt(self, i: int, rate: int, ms: int) -> int:
+        """The mean cell's least voltage within `ms`: at the end of a discharge, at the beginning of a charge."""
+        mean = self._mean
+        if i:
+            self._ahead.run(mean, -rate, ms)
+            return self._ahead.volt
+        circuit = self._circuit
+        circuit.set_temperature(self._ahead.temp_dc)
+        circuit.look(mean.soc)
+        return mean.rest + mean.v1 + mean.v2 + circuit.drop(rate, circuit.r0, mean.gain)
 
     def solve(self) -> None:
         """Work out all six limits."""

@@ -32,8 +32,8 @@ SERIES = 4
 DRIVE_S = 900
 MOST_C = 15.0
 """Currents beyond this are not looked at, in C."""
-RESISTANCE, PAIR, TAU, CAPACITY = 0.12, 0.03, 0.1, 0.03
-"""Largest relative difference from the cell file: all resistances, each of them, time constants, capacity."""
+RESISTANCE, PAIR, TAU, CAPACITY, HEAT = 0.12, 0.03, 0.1, 0.03, 0.1
+"""Largest relative difference from the cell file: all resistances, each, tau, capacity, heat capacity."""
 LEAST_SOC, MOST_SOC = 0.02, 0.98
 PER_BATCH = 10
 COUNT, SEED = 60, 5
@@ -84,6 +84,7 @@ def another(cell: CellFile, random: np.random.Generator) -> CellFile:
         r2_ohm=cell.r2_ohm * pair[2],
         tau1_s=cell.tau1_s * tau[0],
         tau2_s=cell.tau2_s * tau[1],
+        heat_capacity_j_k=cell.heat_capacity_j_k * random.uniform(1 - HEAT, 1 + HEAT),
     )
 
 

@@ -1,9 +1,11 @@
 """State of power: the largest current and power, either way, that hold for 2, 10 and 30 s.
 
-The equivalent circuit is followed into the future in a few closed steps: OCV and hysteresis along the SoC that
-moves, R0 and the RC pairs at the SoC and temperature on the way, for a cold cell warms up within seconds. The
-largest current that keeps every limit at each step's end is closed in on from both sides; the lower end, which
-keeps them, is taken. What is doubted lies at its safe side: SoC, resistances, what v2 may be from before.
+The equivalent circuit is followed into the future in a few closed steps: OCV and hysteresis along the SoC
+that moves, R0 and the RC pairs at the SoC and temperature on the way, for a cold cell warms up within
+seconds. The largest current that keeps every limit at each step's end is closed in on from both sides; the
+lower end, which keeps them, is taken. What is doubted lies at its safe side: resistances, what v2 may be from
+before, and SoC: where it decides itself, and as far as the voltage to come depends on it. Present voltage and
+resistance are measured, whatever the SoC is, so that this is only how the tables go on from there.
 
 A limit that is not known to be safe is 0: unknown SoC, temperatures outside of their window, bad input.
 """
@@ -26,8 +28,8 @@ DISCHARGE = const(-1)
 
 LOST_CPCT = const(3000)
 """A SoC known no better than this gives no limits but 0."""
-_SOC_SIGMAS_Q4 = const(32)
-_GAIN_SIGMAS_Q4 = const(32)
+_SOC_SIGMAS_Q4 = const(16)
+_GAIN_SIGMAS_Q4 = const(36)
 """How many deviations count as the safe side, 2^-4."""
 _SENSOR_MV = const(2)
 """A cell's voltage may be off by so much."""
@@ -80,7 +82,7 @@ class Cell:
 
 
 class Ahead:
-    """A cell followed into the future: `run` leaves its voltage (2^-22 V) and how much warmer it is (0.1 K)."""
+    """A cell followed into the future: `run` leaves its last voltage in `volt`, 2^-22 V."""
 
     def __init__(self, circuit: "Circuit", limits: Limits) -> None:
         self._circuit = circuit
@@ -88,21 +90,37 @@ class Ahead:
         self.temp_dc = 250
         self.ambient_dc = 250
         self.volt = 0
-        self.warmer_dc = 0
+        self.doubt = 0
+        """Voltage that is not to be used, 2^-22 V."""
+        self._soc = 0
+        self._gain = 0
+
+    def begin(self, cell: Cell, away: int, sigmas_q4: int) -> None:
+        """Whether the cell's SoC is what it is told or `away` from it, and how doubtful its resistance."""
+        circuit = self._circuit
+        gain = cell.gain + (cell.gain_sigma * sigmas_q4 >> 4)
+        self._soc = cell.soc + away
+        if away:
+            circuit.set_temperature(self.temp_dc)
+            circuit.look(cell.soc)
+            here = circuit.r0 + circuit.r1
+            circuit.look(self._soc)
+            scale = min(0x3FFF, k.ratio(here, max(1, circuit.r0 + circuit.r1)) >> 12)
+            gain = ((GAIN_ONE + gain) * scale >> 12) - GAIN_ONE
+        self._gain = min(MOST_GAIN, max(LEAST_GAIN, gain))
 
     def run(self, cell: Cell, rate: int, ms: int) -> int:
         """The least room to a limit within `ms` (2000, 10,000, 30,000) at a rate; 2^-22 V, negative: none.
 
-        Every doubt counts against the cell. 0.1 K of room to the temperature counts as 16 mV.
+        0.1 K of room to the temperature counts as 16 mV.
         """
         circuit = self._circuit
         limits = self._limits
         up = rate > 0
-        away = cell.soc_sigma * _SOC_SIGMAS_Q4 >> 4
-        soc = cell.soc + (away if up else -away)
-        gain = min(MOST_GAIN, cell.gain + (cell.gain_sigma * _GAIN_SIGMAS_Q4 >> 4))
+        soc = self._soc
+        gain = self._gain
         hysteresis = cell.hysteresis
-        doubt = _SENSOR_MV * _MV
+        doubt = _SENSOR_MV * _MV + self.doubt
         v1 = cell.v1
         v2 = cell.v2
         before = circuit.open_volt(soc)
@@ -135,7 +153,6 @@ class Ahead:
             least = limits.most_mv * _MV - volt if up else volt - (limits.least_mv + 1) * _MV
             room = min(room, least, (hottest - (warm + 255 >> 8)) * 16 * _MV)
             self.volt = volt
-        self.warmer_dc = warm >> 8
         return room
 
     def _warmer(self, rate: int, ms: int, loss: int, warm: int) -> int:
@@ -171,6 +188,7 @@ def largest_rate(ahead: Ahead, cell: Cell, side: int, ms: int, ceiling: int) -> 
     if below <= 0:
         return 0
     last = 0
+    middle = 0
     for _ in range(_TRIES):
         # the line between both ends, kept off them; Illinois: an end that stays counts half
         part = k.ratio(below, below - above) >> 10
@@ -193,6 +211,30 @@ def largest_rate(ahead: Ahead, cell: Cell, side: int, ms: int, ceiling: int) -> 
         if high - low <= (low >> 9) + 4:
             break
     return low
+
+
+def safe_rate(ahead: Ahead, cell: Cell, side: int, ms: int, ceiling: int) -> int:
+    """Largest rate that keeps the limits with every doubt against it."""
+    ahead.doubt = 0
+    ahead.begin(cell, 0, _GAIN_SIGMAS_Q4)
+    rate = largest_rate(ahead, cell, side, ms, ceiling)
+    if not rate:
+        return 0
+    ahead_of = ahead.run(cell, side * rate, ms)
+    ahead.begin(cell, 0, 0)
+    by_gain = max(0, ahead.run(cell, side * rate, ms) - ahead_of)
+    away = cell.soc_sigma * _SOC_SIGMAS_Q4 >> 4
+    by_soc = by_gain
+    for sign in (-1, 1):
+        ahead.begin(cell, sign * away, 0)
+        by_soc = max(by_soc, by_gain + ahead_of - ahead.run(cell, side * rate, ms))
+    by_soc -= by_gain
+    # both together: they know nothing of each other
+    ahead.doubt = (root((by_gain >> 11) ** 2 + (by_soc >> 11) ** 2) << 11) - by_gain
+    ahead.begin(cell, 0, _GAIN_SIGMAS_Q4)
+    rate = largest_rate(ahead, cell, side, ms, rate)
+    ahead.doubt = 0
+    return rate
 
 
 class Sop:
@@ -221,7 +263,7 @@ class Sop:
     def observe(
         self, words: "array[int]", drops: Drops, sigma_cpct: int, cold_dc: int, hot_dc: int, ambient_dc: int
     ) -> None:
-        """The filter's words, its SoC's sigma, what `drops` made of them, coldest and hottest cell and surroundings."""
+        """The filter's words, its SoC's sigma, what `drops` made of them, coldest and hottest cell, ambient."""
         circuit = self._circuit
         self._ahead.ambient_dc = ambient_dc
         self._ahead.temp_dc = words[k.TEMP] - k.BIAS
@@ -316,20 +358,12 @@ class Sop:
                 first = n
             outer = max(outer, sign * (drops.bias[n] - middle))
         circuit = self._circuit
-        mean = self._mean
         slope = circuit.open_volt(weak.soc + 3355443) - circuit.open_volt(weak.soc - 3355443) >> 8
         # a tenth of SoC over the slope there
         away = min(1024, outer * 1024 // max(1, slope)) * 6554
         weak.soc = min(0x4000000, max(0, weak.soc + sign * away))
         gain = drops.gain[first]
-        # the resistance is known here, whatever the SoC is: only its course along the tables is doubted
-        circuit.look(mean.soc)
-        here = circuit.r0 + circuit.r1 + circuit.r2
-        away = weak.soc_sigma * _SOC_SIGMAS_Q4 >> 4
-        circuit.look(weak.soc + sign * away)
-        there = circuit.r0 + circuit.r1 + circuit.r2
-        scale = min(0x3FFF, k.ratio(here, max(1, there)) >> 12)
-        weak.gain = min(MOST_GAIN, max(LEAST_GAIN, ((GAIN_ONE + gain) * scale >> 12) - GAIN_ONE))
+        weak.gain = gain
         weak.gain_sigma = drops.sigma_q12
         weak.rest = model + (drops.bias[first] << 8)
         more = (gain - drops.mean_gain << 12) // (GAIN_ONE + drops.mean_gain)
@@ -356,7 +390,7 @@ class Sop:
         rate = 0
         if self._open[i]:
             ceiling = min(self._rate(most_ma), self._charge_rate(i, ms))
-            rate = largest_rate(self._ahead, self._weak[i], DISCHARGE if i else CHARGE, ms, ceiling)
+            rate = safe_rate(self._ahead, self._weak[i], DISCHARGE if i else CHARGE, ms, ceiling)
         ma = ((rate >> 8) * self._capacity >> 8) + ((rate & 255) * self._capacity >> 16) << self._shift
         currents = self.discharge_ma if i else self.charge_ma
         if at:
@@ -378,9 +412,10 @@ class Sop:
         return 0 if room <= 0 else circuit.rate_over(room, ms)
 
     def _volt(self, i: int, rate: int, ms: int) -> int:
-        """The mean cell's least voltage within `ms`: at the end of a discharge, at the beginning of a charge."""
+        """The mean cell's least voltage within `ms`: at a discharge's end, at a charge's beginning."""
         mean = self._mean
         if i:
+            self._ahead.begin(mean, 0, 0)
             self._ahead.run(mean, -rate, ms)
             return self._ahead.volt
         circuit = self._circuit

@@ -147,8 +147,8 @@ def device_limits(cell: CellFile, strings: Strings) -> Limits:
     return limits
 
 
-def told_limits(cell: CellFile, block: bytes, strings: Strings, n: int) -> Array:
-    """What the device tells of string n after its drive: A, shape (2, 3)."""
+def filtered(cell: CellFile, block: bytes, strings: Strings, n: int) -> tuple[Sop, int]:
+    """The device after the drive of string n, its limits not yet worked out; and the temperature it saw last."""
     capacity_mah = round(1000 * cell.capacity_ah)
     ekf, circuit = Ekf(capacity_mah, block), Circuit(block)
     drops = Drops(circuit, SERIES)
@@ -161,6 +161,12 @@ def told_limits(cell: CellFile, block: bytes, strings: Strings, n: int) -> Array
         ekf.observe(1000, round(1000 * strings.seen_a[t, n]), sum(volts) // SERIES, temp_dc)
         drops.follow(ekf.words, volts)
     sop.observe(ekf.words, drops, ekf.sigma_cpct, temp_dc, temp_dc, round(10 * strings.ambient_c))
+    return sop, temp_dc
+
+
+def told_limits(cell: CellFile, block: bytes, strings: Strings, n: int) -> Array:
+    """What the device tells of string n after its drive: A, shape (2, 3)."""
+    sop, _ = filtered(cell, block, strings, n)
     sop.solve()
     return np.array([sop.charge_ma, sop.discharge_ma]) / 1000
 

@@ -74,6 +74,20 @@ def root(n: int) -> int:
         x = y
 
 
+def lost(volt: int, goal: int) -> int:
+    """What of an RC pair's voltage is lost, not stored: v^2 over the voltage that it tends to."""
+    volt = abs(volt) >> 12
+    goal = abs(goal) >> 12
+    if volt >= goal:
+        return goal << 12
+    return volt * volt // goal << 12
+
+
+def heat(rate: int, loss: int) -> int:
+    """Heat in W/Ah, 2^-8, at most 64, of a loss in V (2^-22) at a rate."""
+    return min(0x3FFF, (abs(rate) >> 8) * min(0xFFFF, loss >> 12) >> 10)
+
+
 class Circuit:
     """A cell type's tables at one temperature and, after `look`, at one SoC.
 
@@ -94,7 +108,7 @@ class Circuit:
         self.r0 = self.r1 = self.r2 = 0
         self.tau1_ds = self.tau2_ds = 1
         self.capacity_q14 = 1 << 14
-        self._charge = 3516
+        self.charge_unit = 3516
         self.set_temperature(250)
 
     def set_temperature(self, temp_dc: int) -> None:
@@ -108,7 +122,7 @@ class Circuit:
         at = HEAD + rows + (self.row >> 9)
         weight = self.row & 511
         self.capacity_q14 = tab[at] + ((tab[at + 1] - tab[at]) * weight >> 8)
-        self._charge = max(1, 3516 * self.capacity_q14 >> 14)
+        self.charge_unit = max(1, 3516 * self.capacity_q14 >> 14)
         at += rows
         self.tau1_ds = max(1, tab[at] + ((tab[at + 1] - tab[at]) * weight >> 8))
         at += rows
@@ -134,11 +148,11 @@ class Circuit:
 
     def moved(self, rate: int, ms: int) -> int:
         """SoC that a rate moves in a time up to 300 s, a multiple of 100 ms."""
-        return ((rate << 9) // self._charge * (ms // 100) >> 9) * 100
+        return ((rate << 9) // self.charge_unit * (ms // 100) >> 9) * 100
 
     def rate_over(self, soc: int, ms: int) -> int:
         """The rate, at most MOST_RATE, that moves `soc` (positive) in a time of at least 100 ms."""
-        return min(MOST_RATE, min(1 << 17, soc // (ms // 100)) * self._charge // 100)
+        return min(MOST_RATE, min(1 << 17, soc // (ms // 100)) * self.charge_unit // 100)
 
     def hysteresis(self, before: int, moved: int) -> int:
         """Hysteresis (-1..1 as 2^-20) after a SoC was moved."""

@@ -13,7 +13,7 @@ Sums over the current's side are one for all cells; a cell costs a dozen operati
 from array import array
 
 from bms.estimate import ekf_kernel as k
-from bms.estimate.circuit import GAIN_ONE, LEAST_GAIN, MOST_GAIN, MOST_RATE, after, root, share
+from bms.estimate.circuit import GAIN_ONE, LEAST_GAIN, MOST_GAIN, MOST_RATE, after, heat, lost, root, share
 from micropython import const
 
 TYPE_CHECKING = False
@@ -65,6 +65,8 @@ class Drops:
         self.mean_gain = 0
         self.sigma_q12 = UNKNOWN_Q12
         self.v1 = self.v2 = 0
+        self.heat_q8 = 0
+        """Heat of the mean cell in that sample, W/Ah as 2^-8."""
 
     def restart(self) -> None:
         """The filter began anew: what was averaged is void; gains stay."""
@@ -102,11 +104,16 @@ class Drops:
     def _pairs(self, rate: int, ms: int) -> None:
         """Move the RC pairs, and how v1 grows with its gain."""
         circuit = self._circuit
-        straight = circuit.drop(rate, circuit.r1, self.mean_gain)
+        gain = self.mean_gain
+        straight = circuit.drop(rate, circuit.r1, gain)
         part = after(ms, circuit.tau1_ds)
-        self.v1 += share(circuit.bent(straight) - self.v1, part)
+        goal1 = circuit.bent(straight)
+        self.v1 += share(goal1 - self.v1, part)
         self._slope1 += share(self._over_gain(circuit.bent_slope(straight)) - self._slope1, part)
-        self.v2 += share(circuit.drop(rate, circuit.r2, self.mean_gain) - self.v2, after(ms, circuit.tau2_ds))
+        goal2 = circuit.drop(rate, circuit.r2, gain)
+        self.v2 += share(goal2 - self.v2, after(ms, circuit.tau2_ds))
+        loss = abs(circuit.drop(rate, circuit.r0, gain)) + lost(self.v1, goal1) + lost(self.v2, goal2)
+        self.heat_q8 = heat(rate, loss)
 
     def _learn(self, cell_16mv: "array[int]", known: int, slope: int) -> None:
         """One sample into the regression; `slope` is what a gain of 1 adds to the voltage, 2^-14 V."""

@@ -13,7 +13,7 @@ A limit that is not known to be safe is 0: unknown SoC, temperatures outside of 
 from array import array
 
 from bms.estimate import ekf_kernel as k
-from bms.estimate.circuit import GAIN_ONE, LEAST_GAIN, MOST_GAIN, MOST_RATE, after, root, share
+from bms.estimate.circuit import GAIN_ONE, LEAST_GAIN, MOST_GAIN, MOST_RATE, after, heat, lost, root, share
 from bms.estimate.drops import UNKNOWN_Q12, Drops
 from bms.estimate.inputs import LEAST_MV, MOST_MV, scaled
 from micropython import const
@@ -125,6 +125,7 @@ class Ahead:
         v2 = cell.v2
         before = circuit.open_volt(soc)
         warm = spent = 0
+        over = self.temp_dc - self.ambient_dc << 8
         hottest = (limits.charge_high_dc if up else limits.discharge_high_dc) - cell.hot_dc
         room = 0x3FFFFFFF
         for span in _SPANS_MS:
@@ -142,7 +143,9 @@ class Ahead:
             soc += moved
             hysteresis = circuit.hysteresis(hysteresis, moved)
             ohmic = circuit.drop(rate, circuit.r0, gain)
-            warm += self._warmer(rate, span, abs(ohmic) + _loss(v1, goal1) + _loss(v2, goal2), warm)
+            warm = (
+                warmer(limits, rate, span, abs(ohmic) + lost(v1, goal1) + lost(v2, goal2), warm + over) - over
+            )
             circuit.set_temperature(self.temp_dc + (warm * _WARMTH >> 12))
             circuit.look(soc)
             volt = (
@@ -155,24 +158,13 @@ class Ahead:
             self.volt = volt
         return room
 
-    def _warmer(self, rate: int, ms: int, loss: int, warm: int) -> int:
-        """Change of temperature, 2^-8 of 0.1 K, from a loss in V at a rate and what the surroundings take."""
-        limits = self._limits
-        if not limits.heat_q8:
-            return 0
-        heat = (abs(rate) >> 8) * min(0xFFFF, loss >> 12) >> 10
-        rise = min(0x3FFF, heat * (ms // 100) // max(1, limits.heat_q8 >> 4)) << 4
-        over = (self.temp_dc - self.ambient_dc << 8) + warm
-        return rise - share(over, after(ms, limits.cool_ds))
 
-
-def _loss(volt: int, goal: int) -> int:
-    """What of an RC pair's voltage is lost, not stored: v^2 over the voltage that it tends to."""
-    volt = abs(volt) >> 12
-    goal = abs(goal) >> 12
-    if volt >= goal:
-        return goal << 12
-    return volt * volt // goal << 12
+def warmer(limits: Limits, rate: int, ms: int, loss: int, over: int) -> int:
+    """How far a cell is over its surroundings (2^-8 of 0.1 K) after `ms` of a loss in V at a rate."""
+    if not limits.heat_q8:
+        return over
+    goal = min(0xFFFF, heat(rate, loss) * min(0x3FFF, limits.cool_ds) // max(1, limits.heat_q8 >> 4)) << 4
+    return over + share(goal - over, after(ms, min(0x3FFF, limits.cool_ds)))
 
 
 def largest_rate(ahead: Ahead, cell: Cell, side: int, ms: int, ceiling: int) -> int:
@@ -263,7 +255,7 @@ class Sop:
     def observe(
         self, words: "array[int]", drops: Drops, sigma_cpct: int, cold_dc: int, hot_dc: int, ambient_dc: int
     ) -> None:
-        """The filter's words, its SoC's sigma, what `drops` made of them, coldest and hottest cell, ambient."""
+        """The filter's words, its SoC's sigma, what `drops` made of them, coldest, hottest cell, ambient."""
         circuit = self._circuit
         self._ahead.ambient_dc = ambient_dc
         self._ahead.temp_dc = words[k.TEMP] - k.BIAS
@@ -377,6 +369,11 @@ class Sop:
         if whole >= 16:
             return MOST_RATE
         return (whole << 16) + (((current_ma % self._capacity) << 14) // self._capacity << 2)
+
+    @property
+    def first_empty(self) -> Cell:
+        """The cell that ends a discharge."""
+        return self._weak[1]
 
     def step(self) -> None:
         """Work out the next of the six limits."""

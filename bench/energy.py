@@ -97,7 +97,9 @@ def energies(name: str, ambient_c: float, constant: str, count: int = COUNT) -> 
 
 
 def _rows(name: str, constant: str, found: list[Energies]) -> Iterator[Row]:
-    told, sigma, true = (np.concatenate(x) for x in zip(*((e.told_wh, e.sigma_wh, e.true_wh) for e in found)))
+    told = np.concatenate([e.told_wh for e in found])
+    sigma = np.concatenate([e.sigma_wh for e in found])
+    true = np.concatenate([e.true_wh for e in found])
     for at, rate_c in enumerate(LOADS_C):
         wrong = 100 * (told - true)[:, at] / found[0].full_wh
         label = f"{name}: energy left at constant {constant}, {rate_c:g} C"

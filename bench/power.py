@@ -148,7 +148,7 @@ def device_limits(cell: CellFile, strings: Strings) -> Limits:
 
 
 def filtered(cell: CellFile, block: bytes, strings: Strings, n: int) -> tuple[Sop, int]:
-    """The device after the drive of string n, its limits not yet worked out; and the temperature it saw last."""
+    """The device after the drive of string n, its limits not yet worked out, and the last temperature."""
     capacity_mah = round(1000 * cell.capacity_ah)
     ekf, circuit = Ekf(capacity_mah, block), Circuit(block)
     drops = Drops(circuit, SERIES)

@@ -144,6 +144,8 @@ class Thermal:
 
     def forecast(self) -> None:
         """The highest of core and surface in 60 s of this load, into `forecast_core_dc` and `_surface_dc`."""
+        if not self.known:
+            return
         core, surface = self._core, self._surface
         hottest, warmest = core, surface
         heat_q8 = self._mean_heat >> 4

@@ -19,6 +19,7 @@ from bms.estimate.drops import Drops
 from bms.estimate.ekf import Ekf
 from bms.estimate.sop import HORIZONS_MS, Limits, Sop
 from bms.tables.params import CHEMISTRIES, defaults
+from numpy.typing import NDArray
 
 from bench.row import Row
 from cloud.twin.cell import CellFile, load_cell
@@ -182,7 +183,7 @@ def true_limit(strings: Strings, side: int, span_s: float) -> Array:
     return low
 
 
-def keeps(strings: Strings, current_a: Array, span_s: float) -> Array:
+def keeps(strings: Strings, current_a: Array, span_s: float) -> NDArray[np.bool_]:
     """Whether each string keeps its limits at that current."""
     model = deepcopy(strings.model)
     each = np.repeat(current_a, SERIES)
@@ -191,7 +192,7 @@ def keeps(strings: Strings, current_a: Array, span_s: float) -> Array:
         volts = model.step(each, 1.0, strings.ambient_c)
         fits &= (volts >= strings.least_v) & (volts <= strings.most_v)
         fits &= np.where(each > 0, model.soc <= MOST_SOC, model.soc >= LEAST_SOC)
-    return fits.reshape(-1, SERIES).all(axis=1)
+    return np.asarray(fits.reshape(-1, SERIES).all(axis=1))
 
 
 def verdict(name: str, ambient_c: float, count: int = COUNT) -> Verdict:

@@ -311,8 +311,9 @@ def test_random_cells_give_the_same_limits_everywhere():
 
 
 def test_steps_allocate_nothing():
-    bench = Bench(wide())
-    bench.sop._limits.heat_q8 = 12_000
+    limits = wide()
+    limits.heat_q8 = 12_000
+    bench = Bench(limits)
     bench.rest(5000)
     for ma in (-30_000, 20_000):
         bench.observe(ma)

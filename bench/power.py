@@ -228,9 +228,22 @@ def _rows(name: str, ambient_c: float, found: Verdict) -> Iterator[Row]:
 
 
 def run() -> list[Row]:
-    """Rows by cell, temperature, direction and horizon."""
+    """Rows by cell, temperature, direction and horizon, and over all of them."""
     rows: list[Row] = []
+    found: list[Verdict] = []
     for name in CELLS:
         for ambient_c in AMBIENT_C:
-            rows += _rows(name, ambient_c, verdict(name, ambient_c))
-    return rows
+            found.append(verdict(name, ambient_c))
+            rows += _rows(name, ambient_c, found[-1])
+    return rows + list(_pooled(found))
+
+
+def _pooled(found: list[Verdict]) -> Iterator[Row]:
+    for at, ms in enumerate(HORIZONS_MS):
+        excess = np.concatenate([v.excess(side, at) for v in found for side in range(len(SIDES))])
+        label = f"all, {ms // 1000} s"
+        yield Row(
+            f"{label}: above the truth", 100 * float((excess > 0).mean()), "%", f"{len(excess)}", "<= 1"
+        )
+        yield Row(f"{label}: mean distance", 100 * float(np.abs(excess).mean()), "%", "", "<= 5")
+        yield Row(f"{label}: within 5 %", 100 * float((np.abs(excess) <= WITHIN).mean()), "%")

@@ -32,7 +32,7 @@ def test_ten_second_limits_are_near_the_truth() -> None:
     assert float(np.abs(excess(TEN_SECONDS)).mean()) <= WITHIN
 
 
-@pytest.mark.xfail(strict=True, reason="XX % of limits lie more than 5 % below the truth, bound 5 %")
+@pytest.mark.xfail(strict=True, reason="27 % of limits lie more than 5 % below the truth, bound 5 %")
 def test_nearly_all_ten_second_limits_are_within_five_percent() -> None:
     assert float((np.abs(excess(TEN_SECONDS)) > WITHIN).mean()) <= 0.05
 

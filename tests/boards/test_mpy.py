@@ -35,6 +35,7 @@ def test_every_module_is_there_and_built_for_the_board(board: str, tmp_path: Pat
     expected -= {"lib/bms/int32.mpy"}
     # the application does not run these yet, and what nothing imports is not put on
     unused = (
+        "ahead",
         "circuit",
         "drops",
         "ecm",

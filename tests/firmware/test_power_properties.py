@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_thermal import block as thermal_block
 
-NAMES = ("circuit", "drops", "sop", "soe", "thermal")
+NAMES = ("circuit", "drops", "ahead", "sop", "soe", "thermal")
 
 
 def small(value: Any) -> Any:

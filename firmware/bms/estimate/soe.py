@@ -5,8 +5,8 @@ SoC, at constant current or at constant power, and warms up as it goes. Twice: a
 SoC and resistance one deviation to the worse side. The difference is the deviation, and that of the capacity.
 """
 
+from bms.estimate.ahead import LOST_CPCT, Cell, Limits, warmer
 from bms.estimate.circuit import MOST_RATE, after, lost, root, share
-from bms.estimate.sop import LOST_CPCT, Cell, Limits, warmer
 from micropython import const
 
 TYPE_CHECKING = False
@@ -77,7 +77,7 @@ class Soe:
         circuit.set_temperature(self._temp_dc)
         energy = (energy >> 14) * circuit.capacity_q14 >> 14
         whole = self._capacity_mah // 1000 * energy + self._capacity_mah % 1000 * energy // 1000
-        return whole * self._n_cells >> 2
+        return (whole >> 2) * self._n_cells
 
     def _energy(self, cell: Cell, soc: int, gain: int, per_ah: int, kind: int) -> int:
         """mV times SoC, 2^-16, until empty."""

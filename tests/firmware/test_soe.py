@@ -8,7 +8,7 @@ from bms.estimate.soe import CURRENT, POWER, Soe
 from bms.estimate.sop import Cell, Limits
 from ekf_vectors import BITS, Random, block, plain_block
 
-DIGEST = 1857176216
+DIGEST = 1447527796
 
 
 class Bench:

@@ -128,7 +128,9 @@ class Thermal:
 
     def _hold(self) -> None:
         """Whatever came in, temperatures stay possible: no sum grows out of its word."""
-        low, high = _LEAST_DC * 4096, _MOST_DC * 4096
+        # one by one: a pair of constants would be a frozen tuple of long integers
+        low = _LEAST_DC * 4096
+        high = _MOST_DC * 4096
         self._core = min(2 * high, max(low, self._core))
         self._surface = min(high, max(low, self._surface))
         self._around = min(high, max(low, self._around))

@@ -84,8 +84,8 @@ def _rest(random: np.random.Generator) -> Array:
     return np.zeros(int(random.integers(*REST_S)))
 
 
-def _made_by() -> str:
-    """Names what the simulated values depend on."""
+def made_by() -> str:
+    """Name of what the simulated values depend on: this file and aged.py."""
     here = Path(__file__)
     sources = (here, here.with_name("aged.py"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
@@ -93,7 +93,7 @@ def _made_by() -> str:
 
 def cycled(seed: int, drive: Drive, folder: Path, cycles: int = CYCLES) -> Cycled:
     """Cell number `seed` of the population; kept in `folder` until what makes it changes."""
-    path = folder / f"{_made_by()}-{cycles}-{seed}.npz"
+    path = folder / f"{made_by()}-{cycles}-{seed}.npz"
     if not path.exists():
         random = np.random.default_rng(seed)
         aged, share = draw(random)

@@ -160,7 +160,7 @@ class Capacity:
         """Whether the two ends are far enough apart for what is known of them."""
         if abs(self._end.ratio_q14 - self._new.ratio_q14) > 1 << 9:
             return False
-        sigma = self._look_up(self.lost_cpct, self.soh_cpct)
+        sigma = self._look_up(self.lost_cpct, 10_000)
         moved = abs(self._soc[4] - self._soc[1])
         return moved >= LEAST_CPCT and moved >= _LEAST_SIGMAS * sigma
 

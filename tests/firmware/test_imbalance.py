@@ -4,7 +4,7 @@ import gc
 from array import array
 
 import micropython
-from bms.estimate import curve, ecm
+from bms.estimate import ecm
 from bms.estimate.imbalance import Imbalance
 from bms.estimate.leak import Leak
 from bms.estimate.soh import Capacity

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bms.estimate.soh import Capacity
 
 _CELL_CPCT = 70
-"""Error of one cell's SoC against the mean's, from the front end's differences between channels (a few mV)."""
+"""Error of one cell's SoC against the mean's: the front end's channels differ by some mV."""
 _FADE = 5
 _SPAN_CPCT = 3000
 """A cell's capacity over the mean's is held within +-30 %."""
@@ -32,8 +32,8 @@ _HEAD = 12
 
 
 class Imbalance:
-    """Cells of one string. After each rest `soc_cpct` and `soc_spread_cpct` (0.01 %), `weakest`: the cell with
-    the least charge left to give, `fullest`: that with the least room; `usable_cpct` the charge that the
+    """Cells of one string. After each rest `soc_cpct` and `soc_spread_cpct` (0.01 %), `weakest`: the cell
+    with the least charge left to give, `fullest`: that with the least room; `usable_cpct` the charge that the
     string can give and take between them, 0.01 % of the mean cell's capacity.
 
     `capacity_cpct`: each cell's capacity over the mean's less one, 0.01 %, known to `sigma_cpct`.

@@ -224,7 +224,7 @@ class Capacity:
     def _widths(self, place: int) -> None:
         best = self._best
         node_cpct = FIRST_CPCT + place * NODE_CPCT
-        if place in (0, NODES - 1):
+        if place == 0 or place == NODES - 1:
             # beyond the candidates: nobody knows how far
             self.soh_cpct = node_cpct
             self.sigma_cpct = UNKNOWN_CPCT

@@ -1,4 +1,4 @@
-"""The capacity of aged cells, found by the device's estimators, against its bounds: a few cells of the bench."""
+"""The capacity of aged cells, found by the device's estimators, against its bounds: a few of the bench's cells."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The capacity of aged cells, found by the device's estimators, against its bounds: a few of the bench's cells."""
+"""The capacity of aged cells, found by the device's estimators, against its bounds: a few of the bench."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def simulator() -> None:
 
 
 @cache
-def outcomes() -> list[health.Outcome]:
+def outcomes(count: int = CELLS) -> list[health.Outcome]:
     """The first cells of the bench."""
     told = health.device()
-    return [health.judged(seed, told) for seed in range(1, CELLS + 1)]
+    return [health.judged(seed, told) for seed in range(1, count + 1)]
 
 
 def test_every_cell_is_aged_and_takes_part() -> None:
@@ -54,3 +54,20 @@ def test_the_truth_is_within_three_sigma() -> None:
 def test_it_beats_the_filter_s_own_soc() -> None:
     own, counted = (np.mean([abs(o.wrong(what)) for o in outcomes()]) for what in ("soh", "counted"))
     assert own < counted / 2
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+def test_error_and_interval_of_a_hundred_cells() -> None:
+    found = outcomes(health.CELLS)
+    assert np.quantile([abs(o.wrong()) for o in found], 0.95) <= health.BOUND
+    assert 0.90 <= np.mean([o.covered() for o in found]) <= 0.99
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+@pytest.mark.xfail(
+    strict=True, reason="1.7 % among the first 32 cells, bound 1.5: the sensor's gain alone is 1"
+)
+def test_largest_error_of_a_hundred_cells() -> None:
+    assert max(abs(o.wrong()) for o in outcomes(health.CELLS)) <= health.BOUND

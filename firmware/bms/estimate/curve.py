@@ -54,8 +54,8 @@ class Curve:
 
     def __init__(self, tab: "array[int]", shift: "array[int] | None") -> None:
         self._tab = tab
-        self._shift = shift
-        self._rows = len(shift) // COLUMNS if shift else 0
+        self._shift = shift if shift else array("h")
+        self._rows = len(self._shift) // COLUMNS
         self.rest_16mv = array("i", [0] * COLUMNS)
         self.ratio_q14 = 1 << ecm.RATIO_Q
         self._gap = ecm.HEAD + tab[ecm.W_ROWS] * (4 + COLUMNS + 3 * ((1 << ecm.R_BITS) + 1))

@@ -12,7 +12,7 @@ from rich.table import Table
 import bench as package
 from bench.row import Row
 
-NOT_BENCHMARKS = {"baselines", "cli", "mutants", "row"}
+NOT_BENCHMARKS = {"baselines", "cli", "health_loop", "mutants", "row"}
 
 
 def benchmarks() -> list[str]:

@@ -23,7 +23,7 @@ class Pack:
         self.left = [sizes[i] * socs[i] // 10_000 for i in range(len(sizes))]
         self.imbalance = Imbalance(len(sizes))
         self.capacity = Capacity(3000, ecm.load(plain_block()))
-        self.capacity._new.at(250)
+        self.capacity.newest.at(250)
         self.cell_mv = array("H", [0] * len(sizes))
         self.random = Random(1)
 

@@ -16,8 +16,13 @@ from bms.int32 import checked, int32
 def watched(module: types.ModuleType) -> types.ModuleType:
     """A watched copy; lists that are made longer by `*` pass."""
     copy = checked(module)
-    copy.__dict__["_int32"] = lambda value: int32(value) if isinstance(value, int) else value
+    copy.__dict__["_int32"] = whole
     return copy
+
+
+def whole(value: object) -> object:
+    """A number is watched, anything else passes."""
+    return int32(value) if isinstance(value, int) else value
 
 
 def test_no_intermediate_leaves_32_bits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,13 +79,13 @@ class Capacity:
     (ecm.load) and, where known, `shift` (curve.load_shift).
 
     `soh_cpct`, 0.01 % of the nominal capacity, is known to `sigma_cpct` (one sigma; 10000: not at all);
-    `pairs` were taken.
+    `pairs` were taken. `newest` is the curve at the newest rest.
     """
 
     def __init__(self, capacity_mah: int, tab: "array[int]", shift: "array[int] | None" = None) -> None:
         self._capacity, self._bits = scaled(capacity_mah)
         self._end = Curve(tab, shift)
-        self._new = Curve(tab, shift)
+        self.newest = Curve(tab, shift)
         self._chi = array("i", [0] * (NODES * _CELLS))
         self._best = array("i", [0] * NODES)
         self._weight = 0
@@ -114,7 +114,7 @@ class Capacity:
             self._node += 1
             if self._node < NODES:
                 return False
-            self._end.copy(self._new)
+            self._end.copy(self.newest)
             self._ends[0] = self._ends[2]
             self._ends[1] = self._ends[3]
             self._tell()
@@ -125,10 +125,10 @@ class Capacity:
 
     def soc(self, rest_16mv: int) -> int:
         """SoC in 0.01 % at a rest voltage, on the curve of the newest rest as it is bent by now."""
-        return self._new.soc(rest_16mv, self.lost_cpct)
+        return self.newest.soc(rest_16mv, self.lost_cpct)
 
     def _take(self, rest: "Rest", hysteresis_q10: int) -> None:
-        new = self._new
+        new = self.newest
         ends = self._ends
         new.at(rest.temp_dc)
         gap = new.gap_16mv(new.soc(rest.rest_16mv, self.lost_cpct))
@@ -150,7 +150,7 @@ class Capacity:
 
     def _restart(self, rest: "Rest") -> None:
         """This rest becomes the older end of the next pair."""
-        self._end.copy(self._new)
+        self._end.copy(self.newest)
         self._ends[0] = self._ends[2]
         self._ends[1] = self._ends[3]
         self._have_end = True
@@ -158,7 +158,7 @@ class Capacity:
 
     def _wide(self) -> bool:
         """Whether the two ends are far enough apart for what is known of them."""
-        if abs(self._end.ratio_q14 - self._new.ratio_q14) > 1 << 9:
+        if abs(self._end.ratio_q14 - self.newest.ratio_q14) > 1 << 9:
             return False
         sigma = self._look_up(self.lost_cpct, 10_000)
         moved = abs(self._soc[4] - self._soc[1])
@@ -168,7 +168,7 @@ class Capacity:
         """SoC of both ends for each error of the voltage into `_soc`; sigma of what lies between."""
         variance = 0
         for n in range(2):
-            curve = self._new if n else self._end
+            curve = self.newest if n else self._end
             v = self._ends[2 * n]
             for k in range(OFFSETS):
                 self._soc[3 * n + k] = curve.soc(v + (1 - k) * _OFFSET_16MV, lost_cpct)
@@ -188,8 +188,9 @@ class Capacity:
         soh = FIRST_CPCT + node * NODE_CPCT
         chi = self._chi
         at = node * _CELLS
+        sigma = 1
         for share in range(SHARES):
-            if share == 0 or (self._new.ages and soh < 10_000):
+            if share == 0 or (self.newest.ages and soh < 10_000):
                 lost = (10_000 - soh) * share // (SHARES - 1) if soh < 10_000 else 0
                 sigma = self._look_up(lost, soh) * soh // 10_000
                 sigma = root(sigma * sigma + self._charge_sigma * self._charge_sigma)

@@ -109,9 +109,11 @@ class Trips:
         """Tick and value of the first of the offending samples in a row that led to the trip at `raised`."""
         if row.name in self._onset:
             return self._onset[row.name], None
-        opened = self._opened(raised) if row.signal == "welded" else None
-        if opened is not None:
-            return opened, None
+        moved = self._moved(raised, closing=row.signal == "not_closing")
+        if row.signal == "welded" and moved is not None:
+            return moved, None
+        if row.signal == "not_closing" and moved is not None:
+            return max(moved, self._begin or 0), None
         missed = np.array(self.record.missed[faults.GROUPS[row.group]] if row.group < faults.SELF else [])
         if row.signal == "age_ms":
             since = missed[missed < raised] + 1
@@ -129,12 +131,13 @@ class Trips:
         first = int(good[-1]) + 1 if len(good) else 0
         return (int(ticks[first]), int(values[first])) if first < len(ticks) else (None, None)
 
-    def _opened(self, raised: int) -> int | None:
-        """The last tick before `raised` at which the gates opened: a weld cannot show before."""
+    def _moved(self, raised: int, *, closing: bool) -> int | None:
+        """Last tick before `raised` at which a gate closed, or all opened: what sticks cannot show before."""
         gates = self._frames["gates"]
-        falls = self._ticks[1:][(gates[1:] == 0) & (gates[:-1] != 0)]
-        falls = falls[falls < raised]
-        return int(falls[-1]) if len(falls) else None
+        moved = gates[1:] & ~gates[:-1] if closing else (gates[1:] == 0) & (gates[:-1] != 0)
+        at = self._ticks[1:][moved != 0]
+        at = at[at < raised]
+        return int(at[-1]) if len(at) else None
 
 
 def bits(frames: NDArray[np.void], name: str, row: int) -> Mask:

@@ -10,7 +10,7 @@ from bms.deadlines import CONTROL, ESTIMATOR, LEAK, LINK, MEMORY, RECORDER, REPO
 from bms.estimate.coulomb import CoulombCounter
 from bms.estimate.leak import Leak
 from bms.link.reports import Reports
-from bms.memory import boots, identity
+from bms.memory import boots, cell, identity
 from bms.memory.recorder import Recorder
 from bms.safety.kernel import TICKS_MASK, Kernel
 from bms.sample import TICK_MS, Command, Estimate, Sample, Snapshot
@@ -19,7 +19,7 @@ from bms.tables.signals import WELD_TEST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from bms.contract import Board
+    from bms.contract import Board, Estimator
 
 PERIOD_TICKS = PERIOD_MS // TICK_MS
 """Estimators and control run every 100 ms."""
@@ -60,7 +60,7 @@ class App:
         self.kernel = Kernel(board, sample, Command(), self.snapshot, self.estimate, limits, PERIOD_TICKS)
         self.kernel.contactor.wanted = True
         self.recorder = Recorder(board, self.kernel, boot, params_hash)
-        self.estimator = CoulombCounter(who.capacity_mah, who.chemistry)
+        self.estimator = self._estimator()
         self.recorder.resume(self.estimator)
         self.leak = Leak(limits, who.series, who.chemistry)
         self.control = Control(limits, who.series, who.chemistry)
@@ -72,6 +72,17 @@ class App:
         self.reports = Reports(board, who, boot_id, params_hash, self.kernel, self.recorder, self.deadlines)
         if MICROPYTHON:
             signals.forget()
+
+    def _estimator(self) -> "Estimator":
+        """The filter where board and provisioning have what it needs, else a counter."""
+        board, who = self.board, self.identity
+        tables = cell.load(board.nvm) if board.filter else None
+        if board.filter and tables:
+            try:
+                return board.filter(who.capacity_mah, tables)
+            except ValueError as error:
+                board.afe.log("counts charge only: %s" % error)
+        return CoulombCounter(who.capacity_mah, who.chemistry)
 
     def _await_front_end(self) -> None:
         """Wait for the front end's CONFIG and answer it; the gates are open until the first tick."""

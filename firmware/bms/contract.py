@@ -6,7 +6,7 @@ For type checkers and readers only: not part of the device image, never imported
 from collections.abc import Callable
 from typing import Protocol
 
-from bms.sample import Command, Sample
+from bms.sample import Command, Estimate, Sample, Snapshot
 
 
 class Stream(Protocol):
@@ -145,6 +145,18 @@ class Watchdog(Protocol):
         ...
 
 
+class Estimator(Protocol):
+    """Finds the state of charge."""
+
+    def resume(self, soc_cpct: int, sigma_cpct: int, /) -> None:
+        """Before the first step: what was stored before a reboot, which may be of another pack."""
+        ...
+
+    def step(self, snapshot: Snapshot, estimate: Estimate, /) -> None:
+        """One period of 100 ms. Sets SoC and its sigma (0.01 %), once they are known."""
+        ...
+
+
 class SafetyParts(Protocol):
     """The part of a board that the safety tick needs."""
 
@@ -166,6 +178,11 @@ class Board(SafetyParts, Protocol):
 
     @property
     def clock(self) -> Clock: ...
+
+    @property
+    def filter(self) -> "Callable[[int, bytearray], Estimator] | None":
+        """Makes the filter for a string from its capacity in mAh and its cell's tables; None: no memory for one."""
+        ...
 
     @property
     def safety_timer(self) -> str:

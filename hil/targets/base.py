@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bms.memory import identity
-from bms.memory.layout import IDENTITY, SECTOR, STATE, STATE_SECTORS
+from bms.memory.layout import CELL, IDENTITY, SECTOR, STATE, STATE_SECTORS
 
 ROOT = Path(__file__).resolve().parents[2]
 _START_S = 20.0
@@ -40,7 +40,7 @@ class BoardSetup:
     `identity` is written into a new NVM file; `broker` is HOST:PORT or empty; `firmware`, `image` and `main`
     (the text of main.py) replace the project's own: for mutation tests, and to sabotage the main loop.
     `gdb` is the path of a socket at which an emulator offers its debugger. `spoilt_state`: a new NVM's
-    journal of latched faults cannot be read.
+    journal of latched faults cannot be read. `cell`: its tables, without which the board counts charge only.
     """
 
     identity: dict[str, object]
@@ -52,6 +52,7 @@ class BoardSetup:
     gdb: Path | None = None
     extra_env: dict[str, str] = field(default_factory=dict[str, str])
     spoilt_state: bool = False
+    cell: bytes = b""
 
 
 class Target(Protocol):
@@ -90,14 +91,15 @@ class Target(Protocol):
         ...
 
 
-def provision(path: Path, fields: dict[str, object], size: int, *, spoilt_state: bool = False) -> None:
-    """A new NVM file, erased, with this identity; a file that exists is left as it is."""
+def provision(path: Path, setup: BoardSetup, size: int) -> None:
+    """A new NVM file, erased, with what the board is to be; a file that exists is left as it is."""
     if path.exists():
         return
     data = bytearray(b"\xff" * size)
-    image = identity.image(fields)
+    image = identity.image(setup.identity)
     data[IDENTITY : IDENTITY + len(image)] = image
-    if spoilt_state:  # as a flash looks whose sectors have lost their charge
+    data[CELL : CELL + len(setup.cell)] = setup.cell
+    if setup.spoilt_state:  # as a flash looks whose sectors have lost their charge
         data[STATE : STATE + STATE_SECTORS * SECTOR] = bytes(STATE_SECTORS * SECTOR)
     path.write_bytes(data)
 
@@ -181,7 +183,7 @@ class SocketTarget:
     def nvm(self, size: int) -> Path:
         """The NVM file, provisioned."""
         path = self.setup.nvm or self.folder / "nvm.bin"
-        provision(path, self.setup.identity, size, spoilt_state=self.setup.spoilt_state)
+        provision(path, self.setup, size)
         return path
 
     def launch(self, command: list[str], env: dict[str, str], afe: Path) -> None:

@@ -36,6 +36,8 @@ _LOST_CPCT = 6000
 """Sigma of a SoC of which nothing is known."""
 _OFFSET_VARIANCE = 4_128_000
 """Of the current sensor: (1.55 % of 1C)^2 in 2^-26 (1/16 C)^2."""
+_GAP_CPCT = 100
+"""What may have happened between the last stored estimate and the reboot."""
 
 
 class Ekf:
@@ -53,6 +55,7 @@ class Ekf:
         self._n_mv = 0
         self._mean_ma = 0
         self._temp_dc = 250
+        self._stored = (0, UNKNOWN_CPCT)
         self.started = False
 
     def start(self, soc_cpct: int, sigma_cpct: int, rested: bool) -> None:
@@ -86,6 +89,10 @@ class Ekf:
         """Its deviation, 0.01 %; UNKNOWN_CPCT until `start`."""
         return self.words[k.SIGMA_CPCT]
 
+    def resume(self, soc_cpct: int, sigma_cpct: int) -> None:
+        """Go on from an estimate stored before a reboot, unless the first voltage speaks against it."""
+        self._stored = (soc_cpct, sigma_cpct + _GAP_CPCT)
+
     @property
     def soc_q26(self) -> int:
         """SoC, 2^-26."""
@@ -101,7 +108,8 @@ class Ekf:
         if not self.started:
             if not (snapshot.proven and snapshot.gates == 0):
                 return
-            self.start(5000, _LOST_CPCT, True)
+            # nobody says how long ago a pack that goes on was under load
+            self.start(5000, _LOST_CPCT, self._stored[1] >= UNKNOWN_CPCT)
         if snapshot.fast_known:
             self._charge_ma_ms += snapshot.charge_ma_ms
             self._seen_ms += _PERIOD_MS
@@ -122,9 +130,17 @@ class Ekf:
         lost_ms = _SAMPLE_PERIODS * _PERIOD_MS - self._seen_ms
         self.words[k.QUIET] = _BIAS + (snapshot.gates == 0)
         self.observe(_SAMPLE_PERIODS * _PERIOD_MS, self._mean_ma, mean_16mv, self._temp_dc, lost_ms)
+        self._recall()
         self._periods = self._charge_ma_ms = self._seen_ms = self._sum_mv = self._n_mv = 0
         estimate.soc_cpct = self.soc_cpct
         estimate.sigma_cpct = self.sigma_cpct
+
+    def _recall(self) -> None:
+        # What was stored is better than one voltage, but not for another pack, nor after a charge elsewhere.
+        soc_cpct, sigma_cpct = self._stored
+        self._stored = (0, UNKNOWN_CPCT)
+        if sigma_cpct < UNKNOWN_CPCT and abs(soc_cpct - self.soc_cpct) <= 3 * (sigma_cpct + self.sigma_cpct):
+            self.start(soc_cpct, sigma_cpct, False)
 
     def observe(self, dt_ms: int, current_ma: int, cell_16mv: int, temp_dc: int, lost_ms: int = 0) -> None:
         """One sample: mean current over the last dt_ms (1..1000), the mean cell's voltage in 1/16 mV (0: not

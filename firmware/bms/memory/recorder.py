@@ -3,7 +3,6 @@
 At start-up it gives the kernel back what was latched; then once a period it stores what has changed.
 """
 
-from bms.estimate.coulomb import CoulombCounter
 from bms.link.frame import RECORD
 from bms.memory.kinds import CHARGE
 from bms.memory.store import Memory
@@ -13,7 +12,7 @@ from bms.tables.signals import BOOT, CAUSES, OPEN, TRIPPED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from bms.contract import Board
+    from bms.contract import Board, Estimator
     from bms.safety.kernel import Kernel
     from bms.sample import Estimate, Snapshot
 
@@ -41,7 +40,7 @@ class Recorder:
     def _tell(self, signal: str, value: int) -> None:
         self._kernel.monitor.measure.put(signal, value)
 
-    def resume(self, estimator: CoulombCounter) -> None:
+    def resume(self, estimator: "Estimator") -> None:
         """Let the estimator go on from what was stored, if anything was."""
         charge = self.memory.charge
         if charge.sigma_cpct < UNKNOWN_CPCT:

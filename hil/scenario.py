@@ -112,7 +112,7 @@ class Scenario(BaseModel):
     regression what the defect was. `broker` is one of hil.bad_broker. `quantum_ticks` ticks pass at once
     until `fine_s` (0.2 s before the first fault), then one by one. `resets`: the board may reset itself;
     `slow` ones run in full campaigns only. `boot_cause` is what a board at the desk is told that it started
-    for; `nvm: corrupt` gives the board a state journal that cannot be read. `estimator: filter` gives it the tables
+    for; `nvm: corrupt` gives the board a state journal that cannot be read. `estimator: observer` gives it the tables
     of the cell.
     """
 
@@ -138,7 +138,7 @@ class Scenario(BaseModel):
     resets: bool = False
     boot_cause: Literal["", "watchdog", "brown-out"] = ""
     nvm: Literal["", "corrupt"] = ""
-    estimator: Literal["counter", "filter"] = "counter"
+    estimator: Literal["counter", "observer"] = "counter"
     expect: Annotated[tuple[Expect, ...], Field(min_length=1)]
     mutate: dict[str, int] = {}
     targets: tuple[str, ...] = TARGET_NAMES

@@ -19,7 +19,7 @@ that, so no end of it can be kept apart with the firmware that is published.
 
 import machine
 
-from bms.estimate.ekf import Ekf
+from bms.estimate.observer import Observer
 from hal.afe import I2C_HZ, I2C_TIMEOUT_US, SPI_HZ, front_end
 from hal.net import Lan, link
 from hal.nor import FileNor
@@ -57,7 +57,7 @@ class Board(MachineBoard):
     """The i.MX RT1060 evaluation kit."""
 
     name = "mimxrt1060_evk"
-    filter = Ekf
+    observer = Observer
 
     def __init__(self) -> None:
         super().__init__()

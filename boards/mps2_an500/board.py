@@ -7,7 +7,7 @@ import machine
 import mps2
 import os
 
-from bms.estimate.ekf import Ekf
+from bms.estimate.observer import Observer
 from bms.link.afe_serial import SerialAfe
 from hal.clock import Clock
 from hal.rig import Gate
@@ -89,7 +89,7 @@ class Board:
 
     name = "mps2_an500"
     safety_timer = mps2.SAFETY_TIMER
-    filter = Ekf
+    observer = Observer
 
     def __init__(self) -> None:
         self.afe = SerialAfe(mps2.DmaLine() if mps2.dma_line() else mps2.UART(1))

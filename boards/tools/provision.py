@@ -1,10 +1,12 @@
 """Writes a board's identity into its NVM, and its network files where they are given.
 
 `--network FILE` is the board's network.json, `--certificates FOLDER` holds ca.der and, for a client
-certificate, client.der and client.key.
+certificate, client.der and client.key. `--cell NAME` writes the tables of a cell file, by which the board
+estimates with a filter instead of counting charge.
 """
 
 import argparse
+import binascii
 import subprocess
 import sys
 import tempfile
@@ -17,20 +19,30 @@ from bms.tables.params import CHEMISTRIES
 from boards.tools import boardfile
 from boards.tools.boardfile import BoardError, BoardFile
 from boards.tools.flash import check_port
+from cloud.twin.cell import CellFileError, load_cell
+from cloud.twin.device_image import cell_image
 
 _CERTIFICATES = ("ca.der", "client.der", "client.key")
 
 
-def script(fields: dict[str, object]) -> str:
-    """The program that the board runs; IdentityError when a field is wrong."""
+def script(fields: dict[str, object], cell: bytes = b"") -> str:
+    """The program that the board runs, with the image of its cell's tables; IdentityError when a field is wrong."""
     identity.image(fields)
-    return (
-        "from bms.memory import identity\n"
-        "from board import Board\n"
-        "nvm = Board().nvm\n"
-        f"identity.write(nvm, {fields!r})\n"
-        "print('provisioned as', identity.load(nvm).pack)\n"
-    )
+    lines = [
+        "from bms.memory import cell, identity",
+        "from board import Board",
+        "board = Board()",
+        "nvm = board.nvm",
+        f"identity.write(nvm, {fields!r})",
+    ]
+    if cell:
+        text = binascii.b2a_base64(cell, newline=False).decode()
+        lines += [
+            "import binascii",
+            f"cell.write(nvm, binascii.a2b_base64('{text}'))",
+            "if not board.observer: print('this board has no memory for a filter, it goes on counting charge')",
+        ]
+    return "\n".join([*lines, "print('provisioned as', identity.load(nvm).pack)", ""])
 
 
 def files(row: BoardFile, network: Path | None, certificates: Path | None) -> list[str]:
@@ -68,6 +80,19 @@ def _fields(chosen: argparse.Namespace) -> dict[str, object]:
     return fields
 
 
+def _cell(name: str | None, chemistry: str) -> bytes:
+    """The image of the tables of a cell file; BoardError for one that does not suit."""
+    if name is None:
+        return b""
+    try:
+        cell = load_cell(name)
+    except CellFileError as error:
+        raise BoardError(str(error)) from error
+    if cell.chemistry != chemistry:
+        raise BoardError(f"cell {name} is {cell.chemistry}, the pack {chemistry}")
+    return cell_image(cell)
+
+
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m boards.tools.provision", description=__doc__)
     parser.add_argument("board", help=", ".join(boardfile.names()))
@@ -78,6 +103,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--series", required=True, type=int, help="cells in series")
     parser.add_argument("--temps", required=True, type=int, help="temperature sensors")
     parser.add_argument("--capacity-mah", required=True, type=int, help="usable capacity of one string")
+    parser.add_argument("--cell", help="cell file: a name or a path; without one the board counts charge only")
     parser.add_argument("--user", help="MQTT user")
     parser.add_argument("--password-file", type=Path, help="file with the MQTT password")
     parser.add_argument("--network", type=Path, help="network.json to put onto the board")
@@ -90,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = _arguments(arguments)
     try:
         row = boardfile.read(chosen.board)
-        program = script(_fields(chosen))
+        program = script(_fields(chosen), _cell(chosen.cell, chosen.chemistry))
         copies = files(row, chosen.network, chosen.certificates)
         check_port(row, chosen.port)
         # from a file that only we can read: a command line shows the password to everybody here

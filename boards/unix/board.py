@@ -14,7 +14,7 @@ import struct
 import sys
 import time
 
-from bms.estimate.ekf import Ekf
+from bms.estimate.observer import Observer
 from bms.link.afe_serial import SerialAfe
 from bms.sample import TICK_MS
 from hal.nor import SECTOR, Nor
@@ -236,7 +236,7 @@ class Board:
 
     name = "unix"
     safety_timer = "scheduled"
-    filter = Ekf
+    observer = Observer
 
     def __init__(self) -> None:
         self._stream = AfeStream(_setting("CELLKEEPER_AFE"))

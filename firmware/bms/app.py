@@ -60,7 +60,7 @@ class App:
         self.kernel = Kernel(board, sample, Command(), self.snapshot, self.estimate, limits, PERIOD_TICKS)
         self.kernel.contactor.wanted = True
         self.recorder = Recorder(board, self.kernel, boot, params_hash)
-        self.estimator = self._estimator()
+        self.estimator = self._estimator(limits)
         self.recorder.resume(self.estimator)
         self.leak = Leak(limits, who.series, who.chemistry)
         self.control = Control(limits, who.series, who.chemistry)
@@ -73,13 +73,13 @@ class App:
         if MICROPYTHON:
             signals.forget()
 
-    def _estimator(self) -> "Estimator":
-        """The filter where board and provisioning have what it needs, else a counter."""
+    def _estimator(self, limits: "dict[str, int]") -> "Estimator":
+        """The observer where board and provisioning have what it needs, else a counter."""
         board, who = self.board, self.identity
-        tables = cell.load(board.nvm) if board.filter else None
-        if board.filter and tables:
+        parts = cell.load(board.nvm) if board.observer else None
+        if board.observer and parts:
             try:
-                return board.filter(who.capacity_mah, tables)
+                return board.observer(limits, who.series, parts)
             except ValueError as error:
                 board.afe.log("counts charge only: %s" % error)
         return CoulombCounter(who.capacity_mah, who.chemistry)

@@ -180,8 +180,9 @@ class Board(SafetyParts, Protocol):
     def clock(self) -> Clock: ...
 
     @property
-    def filter(self) -> "Callable[[int, bytearray], Estimator] | None":
-        """Makes the filter for a string from its capacity in mAh and its cell's tables; None: no memory for one."""
+    def observer(self) -> "Callable[[dict[str, int], int, dict[int, bytearray]], Estimator] | None":
+        """Makes the estimator from parameters by name, cells in series and the parts of memory/cell.py; None: this
+        board has no memory for one."""
         ...
 
     @property

@@ -17,6 +17,9 @@ OPEN_WIRE = 2
 UNKNOWN_CPCT = 10_000
 """A sigma of 100 %: the state of charge is not known."""
 
+MISSING = -0x40000000
+"""No value: it is not known, or the board cannot find it."""
+
 
 # The words of Sample.fast
 CURRENT = const(0)
@@ -127,6 +130,20 @@ class Command:
         return self.body[5]
 
 
+# The words of Estimate.outlook
+CORE = const(0)
+CORE_AHEAD = const(1)
+ENERGY = const(2)
+ENERGY_SIGMA = const(3)
+POWER_IN = const(4)
+POWER_OUT = const(5)
+OUTLOOK = (
+    "core_temperature_c", "core_temperature_ahead_c", "energy_wh", "energy_sigma_wh",
+    "charge_power_w", "discharge_power_w",
+)  # fmt: skip
+"""Their signals (tables/signals.py), in whose units they are told."""
+
+
 class Snapshot:
     """What the tasks above the tick may look at: a copy of what the tick held at a period's start.
 
@@ -163,7 +180,9 @@ class Estimate:
 
     So its effect comes at the same tick however fast the controller is (logical execution time:
     Henzinger, Horowitz, Kirsch, "Giotto", 2003), and a slow task can only be late, never torn. Current limits
-    are in 0.1 A, with the ids of the limiters in force; `balance` is a bitmap by cell.
+    are in 0.1 A, with the ids of the limiters in force; `balance` is a bitmap by cell. Only a board that has its
+    cell's tables finds `outlook` and `power_ma`, the charge and discharge currents in mA that can be kept up for
+    10 s; each of them MISSING where it is not known.
     """
 
     def __init__(self) -> None:
@@ -180,6 +199,8 @@ class Estimate:
         self.charge_request_mv = 0
         self.charge_request_ma = 0
         self.balance = bytearray(4)
+        self.power_ma = array("i", [MISSING] * 2)
+        self.outlook = array("i", [MISSING] * len(OUTLOOK))
         self.packed = bytearray(21)
         self.pack()
 

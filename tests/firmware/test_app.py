@@ -9,7 +9,7 @@ from bms.link import frame
 from bms.memory import identity, state
 from bms.memory.journal import Journal
 from bms.memory.kinds import STATE_KINDS
-from bms.memory.layout import IDENTITY, SECTOR, STATE, STATE_SECTORS
+from bms.memory.layout import END, IDENTITY, SECTOR, STATE, STATE_SECTORS
 from bms.safety.contactor import SOFT_MS
 from bms.sample import TICK_MS, Estimate, Snapshot
 from bms.tables import params, signals
@@ -19,6 +19,7 @@ from rigless import String
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from bms.contract import Estimator
     from collections.abc import Callable
 
 PAGE = 256
@@ -31,7 +32,7 @@ _WHO: "dict[str, object]" = {
 class Nvm:
     """NOR flash that keeps only the pages that were written: a small heap has no room for the rest."""
 
-    size = 0x1B000
+    size = END
 
     def __init__(self) -> None:
         self.pages: "dict[int, bytearray]" = {}
@@ -102,6 +103,7 @@ class Desk:
 
     machine = name = "desk"
     safety_timer = "scheduled"
+    observer: "Callable[[dict[str, int], int, dict[int, bytearray]], Estimator] | None" = None
 
     def __init__(self, nvm: "Nvm | None" = None) -> None:
         self.pack = String()

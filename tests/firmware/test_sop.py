@@ -10,7 +10,7 @@ from bms.estimate.ekf import Ekf
 from bms.estimate.sop import Limits, Sop
 from ekf_vectors import BITS, Random, block, plain_block
 
-DIGEST = 715333334
+DIGEST = 428612296
 CELLS = 3
 
 

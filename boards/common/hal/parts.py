@@ -9,7 +9,7 @@ from hal.clock import Clock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from bms.estimate.ekf import Ekf
+    from bms.estimate.observer import Observer
     from collections.abc import Callable
     from machine import UART, WDT, Timer
 
@@ -113,7 +113,7 @@ class MachineBoard:
     """What is the same on all of these boards; a board adds afe, gate, link, nvm, watchdog and its names."""
 
     safety_timer = "scheduled"
-    filter: "type[Ekf] | None" = None
+    observer: "type[Observer] | None" = None
     _timer_id = -1
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ the trip limit behind it; that is checked when a `Derate` is made. Integers only
 from array import array
 
 from bms.control import PERIOD_MS
-from bms.sample import UNKNOWN_CPCT
+from bms.sample import MISSING, UNKNOWN_CPCT
 from bms.tables import limiters
 from bms.tables.faults import DERATE, FAULTS
 from bms.tables.limiters import CHARGE, DISCHARGE, FALLING, MAPS, NONE, RAMP
@@ -138,6 +138,9 @@ class Derate:
         self._measure(snapshot, estimate)
         for side, limiter, signal, begin, end, floor in self._maps:
             self._allow(side, limiter, share(self._signal[signal], begin, end, floor))
+        for side in _SIDES:
+            if estimate.power_ma[side] != MISSING:
+                self._cap(side, limiters.POWER, estimate.power_ma[side])
         if self._remote_ms > 0:
             for side in _SIDES:
                 self._cap(side, limiters.REMOTE, self._remote_ma[side])

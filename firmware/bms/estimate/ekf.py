@@ -23,21 +23,11 @@ try:
 except ImportError:
     from bms.estimate.ekf_sample import observe
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from bms.sample import Estimate, Snapshot
-
 _BIAS = k.BIAS
-_SAMPLE_PERIODS = 10
-"""A sample is the mean over so many periods of 100 ms."""
-_PERIOD_MS = 100
-
-_LOST_CPCT = 6000
+LOST_CPCT = 6000
 """Sigma of a SoC of which nothing is known."""
 _OFFSET_VARIANCE = 4_128_000
 """Of the current sensor: (1.55 % of 1C)^2 in 2^-26 (1/16 C)^2."""
-_GAP_CPCT = 100
-"""What may have happened between the last stored estimate and the reboot."""
 
 
 class Ekf:
@@ -48,14 +38,6 @@ class Ekf:
         self.words = array("i", [_BIAS] * k.CAPACITY + [0] * (k.WORDS - k.CAPACITY))
         self.words[k.CAPACITY], self.words[k.SHIFT] = scaled(capacity_mah)
         self.words[k.SIGMA_CPCT] = UNKNOWN_CPCT
-        self._periods = 0
-        self._charge_ma_ms = 0
-        self._seen_ms = 0
-        self._sum_mv = 0
-        self._n_mv = 0
-        self._mean_ma = 0
-        self._temp_dc = 250
-        self._stored = (0, UNKNOWN_CPCT)
         self.started = False
 
     def start(self, soc_cpct: int, sigma_cpct: int, rested: bool) -> None:
@@ -67,7 +49,7 @@ class Ekf:
         for i in range(k.CAPACITY):
             x[i] = _BIAS
         soc_cpct = min(10_000, max(0, soc_cpct))
-        sigma_cpct = min(_LOST_CPCT, max(FLOOR_CPCT, sigma_cpct))
+        sigma_cpct = min(LOST_CPCT, max(FLOOR_CPCT, sigma_cpct))
         x[k.SOC] = soc_cpct * 6711 + _BIAS
         root = sigma_cpct * 8192 // 5000
         x[k.D0] = root * root + _BIAS
@@ -89,10 +71,6 @@ class Ekf:
         """Its deviation, 0.01 %; UNKNOWN_CPCT until `start`."""
         return self.words[k.SIGMA_CPCT]
 
-    def resume(self, soc_cpct: int, sigma_cpct: int) -> None:
-        """Go on from an estimate stored before a reboot, unless the first voltage speaks against it."""
-        self._stored = (soc_cpct, sigma_cpct + _GAP_CPCT)
-
     @property
     def soc_q26(self) -> int:
         """SoC, 2^-26."""
@@ -102,45 +80,6 @@ class Ekf:
     def offset_q24(self) -> int:
         """Offset of the current sensor as found, 2^-24 of 1C."""
         return self.words[k.OFFSET] - _BIAS
-
-    def step(self, snapshot: "Snapshot", estimate: "Estimate") -> None:
-        """One period of 100 ms. SoC is unknown (sigma 100 %) until `start` or the first proven rest."""
-        if not self.started:
-            if not (snapshot.proven and snapshot.gates == 0):
-                return
-            # nobody says how long ago a pack that goes on was under load
-            self.start(5000, _LOST_CPCT, self._stored[1] >= UNKNOWN_CPCT)
-        if snapshot.fast_known:
-            self._charge_ma_ms += snapshot.charge_ma_ms
-            self._seen_ms += _PERIOD_MS
-        if snapshot.cells_known:
-            mv = snapshot.cell_mv
-            self._sum_mv += (sum(mv) << 4) // len(mv)
-            self._n_mv += 1
-        if snapshot.temps_known:
-            self._temp_dc = (snapshot.temp_min_dc + snapshot.temp_max_dc) >> 1
-        self._periods += 1
-        if self._periods < _SAMPLE_PERIODS:
-            return
-        mean_16mv = 0
-        if self._seen_ms:
-            self._mean_ma = self._charge_ma_ms // self._seen_ms
-            if self._n_mv:
-                mean_16mv = self._sum_mv // self._n_mv
-        lost_ms = _SAMPLE_PERIODS * _PERIOD_MS - self._seen_ms
-        self.words[k.QUIET] = _BIAS + (snapshot.gates == 0)
-        self.observe(_SAMPLE_PERIODS * _PERIOD_MS, self._mean_ma, mean_16mv, self._temp_dc, lost_ms)
-        self._recall()
-        self._periods = self._charge_ma_ms = self._seen_ms = self._sum_mv = self._n_mv = 0
-        estimate.soc_cpct = self.soc_cpct
-        estimate.sigma_cpct = self.sigma_cpct
-
-    def _recall(self) -> None:
-        # What was stored is better than one voltage, but not for another pack, nor after a charge elsewhere.
-        soc_cpct, sigma_cpct = self._stored
-        self._stored = (0, UNKNOWN_CPCT)
-        if sigma_cpct < UNKNOWN_CPCT and abs(soc_cpct - self.soc_cpct) <= 3 * (sigma_cpct + self.sigma_cpct):
-            self.start(soc_cpct, sigma_cpct, False)
 
     def observe(self, dt_ms: int, current_ma: int, cell_16mv: int, temp_dc: int, lost_ms: int = 0) -> None:
         """One sample: mean current over the last dt_ms (1..1000), the mean cell's voltage in 1/16 mV (0: not

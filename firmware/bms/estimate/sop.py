@@ -192,11 +192,14 @@ class Sop:
         limits = self._limits
         most_ma = max(0, limits.discharge_ma if i else limits.charge_ma)
         ms = HORIZONS_MS[at]
+        most = self._rate(most_ma)
         rate = 0
         if self._open[i]:
-            ceiling = min(self._rate(most_ma), self._charge_rate(i, ms))
+            ceiling = min(most, self._charge_rate(i, ms))
             rate = safe_rate(self._ahead, self._weak[i], DISCHARGE if i else CHARGE, ms, ceiling)
         ma = ((rate >> 8) * self._capacity >> 8) + ((rate & 255) * self._capacity >> 16) << self._shift
+        if rate == most < MOST_RATE:
+            ma = most_ma  # a rate is a little less than the current that it stands for
         currents = self.discharge_ma if i else self.charge_ma
         if at:
             # what does not hold for the shorter time does not hold for the longer

@@ -89,6 +89,11 @@ class Thermal:
         self.core_dc = self.forecast_core_dc = self.forecast_surface_dc = 250
         self.sigma_dc = UNKNOWN_DC
 
+    @property
+    def around_dc(self) -> int:
+        """Temperature of the surroundings that would explain how the surface cools."""
+        return self._around >> 12
+
     def observe(self, ms: int, heat_q8: int, surface_dc: int, ambient_dc: int) -> None:
         """A sample of `ms` (1..1000): heat in W/Ah (2^-8, Drops.heat_q8), surface, ambient or coolant.
 

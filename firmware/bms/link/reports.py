@@ -9,7 +9,7 @@ from bms.link.samples import ones
 from bms.link.telemetry import MISSING, Telemetry
 from bms.link.upload import Upload
 from bms.safety.kernel import TICKS_MASK
-from bms.sample import TICK_MS, UNKNOWN_CPCT
+from bms.sample import OUTLOOK, TICK_MS, UNKNOWN_CPCT
 from bms.tables import signals
 from bms.tables.faults import FAULTS
 
@@ -31,6 +31,7 @@ _RESERVE_BYTES = 53_248
 8 kB, and then for connecting and for whoever works at the console."""
 
 _KEY = {row.name: row.key for row in signals.SIGNALS}
+_OUTLOOK_KEYS = bytes(_KEY[name] for name in OUTLOOK)
 
 
 def _store_bytes(most: int) -> int:
@@ -142,6 +143,8 @@ class Reports:
         row[_KEY["charge_phase"]] = estimate.charge_phase
         row[_KEY["charge_request_voltage_v"]] = estimate.charge_request_mv
         row[_KEY["charge_request_current_a"]] = estimate.charge_request_ma
+        for i in range(len(_OUTLOOK_KEYS)):
+            row[_OUTLOOK_KEYS[i]] = estimate.outlook[i]
 
     def _list_faults(self, bitmap: bytearray) -> int:
         n = 0

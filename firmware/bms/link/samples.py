@@ -3,14 +3,12 @@
 from array import array
 
 from bms.link import cbor
+from bms.sample import MISSING
 from bms.tables import signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from bms.sample import Snapshot
-
-MISSING = -0x40000000
-"""In a row: no value, the sample leaves the key out."""
 
 _SAMPLE_BYTES = 488
 """Room for 96 cells, 32 of them being bled, and 32 sensors."""
@@ -37,7 +35,7 @@ _EVT_KEYS = _scalars(signals.EVT)
 
 
 def row() -> "array[int]":
-    """A row for `report` and `event`: one integer a signal, indexed by its key, all MISSING."""
+    """A row for `report` and `event`: one integer a signal, indexed by its key, all MISSING: not in the sample."""
     return array("i", [MISSING] * (1 + max(entry.key for entry in signals.SIGNALS)))
 
 

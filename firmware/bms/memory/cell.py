@@ -1,33 +1,55 @@
-"""The tables of the pack's cell (estimate/ecm.py), which a board may have been given when it was provisioned."""
+"""What a board was told of its cell when it was provisioned: parts one after the other, ended by blank flash.
 
-from bms.estimate.ecm import HEAD, W_ROWS, load as checked, words_needed
+    u16 part   u16 bytes   bytes, filled up to an even number      all little endian
+
+Each part checks itself where it is used: ECM is estimate/ecm.py's block, THERMAL estimate/thermal.py's.
+"""
+
 from bms.memory.layout import CELL, CELL_SECTORS, PAGE, SECTOR
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from bms.contract import Nvm
 
-_MOST = CELL_SECTORS * SECTOR
+ECM = 1
+THERMAL = 2
+MOST_BYTES = CELL_SECTORS * SECTOR
+_HEAD = 4
+_BLANK = 0xFFFF
 
 
-def load(nvm: "Nvm") -> "bytearray | None":
-    """The block in `nvm` as it was written; None where there is none."""
-    head = bytearray(2 * HEAD)
-    nvm.read(CELL, head)
-    if head[0] & head[1] == 0xFF:
-        return None
-    rows = head[2 * W_ROWS] | head[2 * W_ROWS + 1] << 8
-    block = bytearray(min(_MOST, 2 * words_needed(rows)))
-    nvm.read(CELL, block)
-    return block
+def load(nvm: "Nvm") -> "dict[int, bytearray]":
+    """The parts by their id; none where the board was told nothing. One that is cut off is left out."""
+    parts: "dict[int, bytearray]" = {}
+    head = bytearray(_HEAD)
+    at = 0
+    while at + _HEAD <= MOST_BYTES:
+        nvm.read(CELL + at, head)
+        part = head[0] | head[1] << 8
+        size = head[2] | head[3] << 8
+        at += _HEAD
+        if part == _BLANK or at + size > MOST_BYTES:
+            break
+        parts[part] = bytearray(size)
+        nvm.read(CELL + at, parts[part])
+        at += size + (size & 1)
+    return parts
 
 
-def write(nvm: "Nvm", block: bytes) -> None:
-    """Provision a board. Raises ValueError when the block is none, or too large."""
-    checked(block)
-    if len(block) > _MOST:
-        raise ValueError("cell tables have %d bytes, there is room for %d" % (len(block), _MOST))
-    for at in range(0, _MOST, SECTOR):
+def image(parts: "dict[int, bytes]") -> bytes:
+    """The parts as they lie in the NVM. Raises ValueError when there is no room."""
+    made = b""
+    for part, data in parts.items():
+        head = bytes((part & 0xFF, part >> 8, len(data) & 0xFF, len(data) >> 8))
+        made += head + data + bytes(len(data) & 1)
+    if len(made) > MOST_BYTES:
+        raise ValueError("the cell's tables have %d bytes, there is room for %d" % (len(made), MOST_BYTES))
+    return made
+
+
+def write(nvm: "Nvm", image: bytes) -> None:
+    """Provision a board with an image."""
+    for at in range(0, MOST_BYTES, SECTOR):
         nvm.erase(CELL + at)
-    for at in range(0, len(block), PAGE):
-        nvm.program(CELL + at, block[at : at + PAGE])
+    for at in range(0, len(image), PAGE):
+        nvm.program(CELL + at, image[at : at + PAGE])

@@ -13,6 +13,6 @@ BLACKBOX = 0xB000
 """Ring of the trips' journal; apart, so that a day of SoC records cannot push a trip out."""
 BLACKBOX_SECTORS = 16
 CELL = 0x1B000
-"""Tables of the pack's cell, where the board was given any."""
-CELL_SECTORS = 2
-END = 0x1D000
+"""What the board was told of its cell (cell.py), if anything."""
+CELL_SECTORS = 4
+END = 0x1F000

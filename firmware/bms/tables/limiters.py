@@ -18,6 +18,7 @@ SOC_LOW = 9
 IMBALANCE = 10
 REMOTE = 11
 RAMP = 12
+POWER = 13
 
 
 class Limiter:
@@ -43,6 +44,7 @@ LIMITERS = (
     Limiter(IMBALANCE, "imbalance", "the cells lie far apart"),
     Limiter(REMOTE, "remote", "a remote limit that has not expired"),
     Limiter(RAMP, "ramp", "nothing holds it down any more: it rises again, slowly"),
+    Limiter(POWER, "power", "what the cells can keep up for 10 s, where the board has their tables"),
 )
 
 # sides

@@ -105,6 +105,12 @@ SIGNALS: "tuple[Signal, ...]" = (
         "current that the pack asks a charger for, 0 for none",
     ),
     Signal(40, "late_task", "enum", 1, False, _T, "task that missed its deadline last, index into TASKS"),
+    Signal(41, "core_temperature_c", "degC", 10, False, _T, "inside the hottest cell, estimated"),
+    Signal(42, "core_temperature_ahead_c", "degC", 10, False, _T, "its highest within 60 s of this load"),
+    Signal(43, "energy_wh", "Wh", 1000, False, _T, "what a load of half the capacity an hour still gets"),
+    Signal(44, "energy_sigma_wh", "Wh", 1000, False, _T, "one standard deviation of energy_wh"),
+    Signal(45, "charge_power_w", "W", 1, False, _T, "power that can be taken in for 10 s"),
+    Signal(46, "discharge_power_w", "W", 1, False, _T, "power that can be given for 10 s"),
 )
 
 

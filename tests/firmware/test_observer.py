@@ -1,0 +1,181 @@
+"""All that is estimated with a cell's tables: unknown before it is known, spread over a second, bounded."""
+
+import gc
+
+import micropython
+from bms.estimate.observer import Observer, power_limits
+from bms.estimate.second import PERIODS
+from bms.memory.cell import ECM, THERMAL
+from bms.sample import CORE, CORE_AHEAD, ENERGY, ENERGY_SIGMA, MISSING, OUTLOOK, POWER_IN, POWER_OUT
+from bms.sample import UNKNOWN_CPCT, Estimate, Snapshot
+from bms.tables import params, signals
+from ekf_vectors import plain_block
+from healthy import cells, snapshot
+from test_thermal import block as thermal_block
+
+LIMITS = params.defaults(params.NMC)
+
+
+def parts() -> "dict[int, bytearray]":
+    """OCV 3 V + 1 V times SoC, 30 mV at 1C in each of R0, R1, R2."""
+    return {ECM: plain_block(), THERMAL: thermal_block()}
+
+
+def observer() -> Observer:
+    return Observer(LIMITS, 4, parts())
+
+
+def rested(cell_mv: int = 3700) -> Snapshot:
+    """Contactors open, proven."""
+    made = snapshot()
+    cells(made, cell_mv)
+    return made
+
+
+def run(some: Observer, given: Snapshot, estimate: Estimate, seconds: int) -> None:
+    for _ in range(seconds * PERIODS):
+        some.step(given, estimate)
+
+
+def test_unknown_until_a_proven_rest():
+    some, estimate = observer(), Estimate()
+    given = rested()
+    given.proven = False
+    run(some, given, estimate, 5)
+    assert estimate.sigma_cpct == UNKNOWN_CPCT
+    given.proven = True
+    given.gates = 5
+    run(some, given, estimate, 5)
+    assert estimate.sigma_cpct == UNKNOWN_CPCT
+    assert list(estimate.outlook) == [MISSING] * len(OUTLOOK)
+    assert list(estimate.power_ma) == [MISSING] * 2
+    given.gates = 0
+    run(some, given, estimate, 10)
+    assert abs(estimate.soc_cpct - 7000) < 100
+    assert 100 < estimate.sigma_cpct < 500
+
+
+def test_with_open_contactors_what_was_told_with_certainty_is_found_wrong():
+    for told, truth in ((0, 3000), (10_000, 6000), (2000, 9000)):
+        some, estimate = observer(), Estimate()
+        some.ekf.start(told, 100, True)
+        run(some, rested(3000 + truth // 10), estimate, 120)
+        assert abs(estimate.soc_cpct - truth) < 400, (told, truth, estimate.soc_cpct)
+        assert abs(estimate.soc_cpct - truth) < 3 * estimate.sigma_cpct
+
+
+def test_goes_on_from_what_was_stored():
+    some, estimate = observer(), Estimate()
+    some.resume(7040, 80)
+    run(some, rested(), estimate, 1)
+    assert abs(estimate.soc_cpct - 7040) < 10
+    assert estimate.sigma_cpct <= 200
+
+
+def test_what_was_stored_of_another_pack_is_not_believed():
+    some, estimate = observer(), Estimate()
+    some.resume(2000, 80)
+    run(some, rested(), estimate, 10)
+    assert abs(estimate.soc_cpct - 7000) < 100
+
+
+def test_a_sigma_of_nothing_is_not_resumed():
+    some, estimate = observer(), Estimate()
+    some.resume(2000, UNKNOWN_CPCT)
+    run(some, rested(), estimate, 10)
+    assert abs(estimate.soc_cpct - 7000) < 100
+
+
+def test_power_energy_and_core_after_a_second():
+    some, estimate = observer(), Estimate()
+    run(some, rested(), estimate, 3)
+    outlook = estimate.outlook
+    # 1 V over 90 mV at 1C of 3 Ah in 10 s and less: the base limits hold
+    assert list(estimate.power_ma) == [LIMITS["charge_max_ma"], -LIMITS["discharge_max_ma"]]
+    assert outlook[POWER_IN] > 4 * 3.6 * LIMITS["charge_max_ma"] / 1000
+    assert 4 * 2.8 * 20 < outlook[POWER_OUT] < 4 * 3.7 * 20
+    # 70 % of 3 Ah at some 3.3 V, four times
+    assert 25_000 < outlook[ENERGY] < 29_000
+    assert 300 < outlook[ENERGY_SIGMA] < 4000
+    assert (outlook[CORE], outlook[CORE_AHEAD]) == (250, 250)
+
+
+def test_an_empty_string_gives_nothing():
+    some, estimate = observer(), Estimate()
+    run(some, rested(2790), estimate, 30)
+    assert estimate.power_ma[1] == 0
+    assert estimate.outlook[POWER_OUT] == 0
+    assert estimate.outlook[ENERGY] == 0
+    assert estimate.power_ma[0] > 0
+
+
+def test_cold_forbids_charge():
+    some, estimate = observer(), Estimate()
+    given = rested()
+    given.temp_min_dc = given.temp_max_dc = LIMITS["charge_cold_end_dc"] - 1
+    run(some, given, estimate, 3)
+    assert estimate.power_ma[0] == 0
+    assert estimate.power_ma[1] > 0
+
+
+def test_lost_measurements_widen():
+    some, estimate = observer(), Estimate()
+    given = rested()
+    run(some, given, estimate, 5)
+    before = estimate.sigma_cpct
+    given.fast_known = given.cells_known = given.temps_known = False
+    run(some, given, estimate, 600)
+    assert estimate.sigma_cpct > before + 500
+    run(some, given, estimate, 4000)
+    # known to no better than 30 points: no power is told
+    assert list(estimate.power_ma) == [MISSING] * 2
+    assert [estimate.outlook[i] for i in (POWER_IN, POWER_OUT, ENERGY, ENERGY_SIGMA)] == [MISSING] * 4
+
+
+def test_the_power_limits_lie_inside_the_trips():
+    for chemistry in range(len(params.CHEMISTRIES)):
+        limits = params.defaults(chemistry)
+        within = power_limits(limits)
+        assert limits["cell_uv_mv"] < within.least_mv < within.most_mv < limits["cell_ov_mv"]
+        assert 0 < within.charge_ma < limits["charge_oc_ma"]
+        assert 0 < within.discharge_ma < -limits["discharge_oc_ma"]
+
+
+def test_every_word_of_the_outlook_is_a_signal():
+    names = [row.name for row in signals.SIGNALS]
+    for name in OUTLOOK:
+        assert name in names
+
+
+def test_without_thermal_tables_the_rest_goes_on():
+    some, estimate = Observer(LIMITS, 4, {ECM: plain_block()}), Estimate()
+    run(some, rested(), estimate, 3)
+    assert estimate.outlook[CORE] == MISSING
+    assert estimate.outlook[ENERGY] > 0
+
+
+def test_wrong_parts_are_refused():
+    bad = parts()
+    bad[ECM][20] ^= 1
+    for wrong, word in (({}, "circuit"), ({THERMAL: thermal_block()}, "circuit"), (bad, "ECM block")):
+        try:
+            Observer(LIMITS, 4, wrong)
+        except ValueError as error:
+            assert word in str(error)
+        else:
+            raise AssertionError(word)
+
+
+def test_steps_allocate_nothing():
+    some, estimate = observer(), Estimate()
+    given = rested()
+    run(some, given, estimate, 3)
+    given.gates = 5
+    given.charge_ma_ms = -300_000
+    gc.collect()
+    micropython.heap_lock()
+    try:
+        for _ in range(5 * PERIODS):
+            some.step(given, estimate)
+    finally:
+        micropython.heap_unlock()

@@ -112,8 +112,8 @@ class Scenario(BaseModel):
     regression what the defect was. `broker` is one of hil.bad_broker. `quantum_ticks` ticks pass at once
     until `fine_s` (0.2 s before the first fault), then one by one. `resets`: the board may reset itself;
     `slow` ones run in full campaigns only. `boot_cause` is what a board at the desk is told that it started
-    for; `nvm: corrupt` gives the board a state journal that cannot be read. `estimator: observer` gives it the tables
-    of the cell.
+    for; `nvm: corrupt` gives the board a state journal that cannot be read; `estimator: observer` gives it
+    the tables of the cell.
     """
 
     model_config = FORBID

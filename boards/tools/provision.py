@@ -26,7 +26,7 @@ _CERTIFICATES = ("ca.der", "client.der", "client.key")
 
 
 def script(fields: dict[str, object], cell: bytes = b"") -> str:
-    """The program that the board runs, with the image of its cell's tables; IdentityError when a field is wrong."""
+    """The program that the board runs, with its cell's tables; IdentityError when a field is wrong."""
     identity.image(fields)
     lines = [
         "from bms.memory import cell, identity",
@@ -40,7 +40,7 @@ def script(fields: dict[str, object], cell: bytes = b"") -> str:
         lines += [
             "import binascii",
             f"cell.write(nvm, binascii.a2b_base64('{text}'))",
-            "if not board.observer: print('this board has no memory for a filter, it goes on counting charge')",
+            "if not board.observer: print('this board has no memory for a filter: it counts charge')",
         ]
     return "\n".join([*lines, "print('provisioned as', identity.load(nvm).pack)", ""])
 
@@ -103,7 +103,9 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--series", required=True, type=int, help="cells in series")
     parser.add_argument("--temps", required=True, type=int, help="temperature sensors")
     parser.add_argument("--capacity-mah", required=True, type=int, help="usable capacity of one string")
-    parser.add_argument("--cell", help="cell file: a name or a path; without one the board counts charge only")
+    parser.add_argument(
+        "--cell", help="cell file: a name or a path; without one the board counts charge only"
+    )
     parser.add_argument("--user", help="MQTT user")
     parser.add_argument("--password-file", type=Path, help="file with the MQTT password")
     parser.add_argument("--network", type=Path, help="network.json to put onto the board")

@@ -11,4 +11,4 @@ from cloud.twin.thermal_table import thermal_block
 
 def cell_image(cell: CellFile) -> bytes:
     """For `memory.write`, or for a new NVM file. Raises ValueError when a table does not fit its words."""
-    return memory.image({memory.ECM: device_block(cell), memory.THERMAL: thermal_block(cell)})
+    return bytes(memory.image({memory.ECM: device_block(cell), memory.THERMAL: thermal_block(cell)}))

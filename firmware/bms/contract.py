@@ -181,8 +181,8 @@ class Board(SafetyParts, Protocol):
 
     @property
     def observer(self) -> "Callable[[dict[str, int], int, dict[int, bytearray]], Estimator] | None":
-        """Makes the estimator from parameters by name, cells in series and the parts of memory/cell.py; None: this
-        board has no memory for one."""
+        """Makes the estimator from parameters by name, cells in series and the parts of memory/cell.py;
+        None: this board has no memory for one."""
         ...
 
     @property

@@ -180,9 +180,9 @@ class Estimate:
 
     So its effect comes at the same tick however fast the controller is (logical execution time:
     Henzinger, Horowitz, Kirsch, "Giotto", 2003), and a slow task can only be late, never torn. Current limits
-    are in 0.1 A, with the ids of the limiters in force; `balance` is a bitmap by cell. Only a board that has its
-    cell's tables finds `outlook` and `power_ma`, the charge and discharge currents in mA that can be kept up for
-    10 s; each of them MISSING where it is not known.
+    are in 0.1 A, with the ids of the limiters in force; `balance` is a bitmap by cell.
+    Only a board that has its cell's tables finds `outlook` and `power_ma`, the charge and discharge currents
+    in mA that can be kept up for 10 s; each of them MISSING where it is not known.
     """
 
     def __init__(self) -> None:

@@ -25,11 +25,12 @@ def test_what_was_there_before_is_gone():
 
 def test_the_room_is_all_there_is():
     assert CELL + cell.MOST_BYTES == END
-    nvm = Nvm()
-    cell.write(nvm, cell.image({cell.ECM: b"a" * (cell.MOST_BYTES - 4)}))
-    assert len(cell.load(nvm)[cell.ECM]) == cell.MOST_BYTES - 4
+    kilobyte = b"a" * 1020  # with its head
+    parts = {part: kilobyte for part in range(1, cell.MOST_BYTES // 1024 + 1)}
+    assert len(cell.image(parts)) == cell.MOST_BYTES
+    parts[99] = b""
     try:
-        cell.image({cell.ECM: b"a" * (cell.MOST_BYTES - 3)})
+        cell.image(parts)
     except ValueError as error:
         assert str(cell.MOST_BYTES) in str(error)
     else:

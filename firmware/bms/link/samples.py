@@ -35,7 +35,7 @@ _EVT_KEYS = _scalars(signals.EVT)
 
 
 def row() -> "array[int]":
-    """A row for `report` and `event`: one integer a signal, indexed by its key, all MISSING: not in the sample."""
+    """A row for `report` and `event`: one integer a signal, indexed by its key, all MISSING: left out."""
     return array("i", [MISSING] * (1 + max(entry.key for entry in signals.SIGNALS)))
 
 

@@ -36,18 +36,23 @@ def load(nvm: "Nvm") -> "dict[int, bytearray]":
     return parts
 
 
-def image(parts: "dict[int, bytes]") -> bytes:
+def image(parts: "dict[int, bytes]") -> bytearray:
     """The parts as they lie in the NVM. Raises ValueError when there is no room."""
-    made = b""
+    total = sum([_HEAD + len(data) + (len(data) & 1) for data in parts.values()])
+    if total > MOST_BYTES:
+        raise ValueError("the cell's tables have %d bytes, there is room for %d" % (total, MOST_BYTES))
+    made = bytearray(total)
+    at = 0
     for part, data in parts.items():
-        head = bytes((part & 0xFF, part >> 8, len(data) & 0xFF, len(data) >> 8))
-        made += head + data + bytes(len(data) & 1)
-    if len(made) > MOST_BYTES:
-        raise ValueError("the cell's tables have %d bytes, there is room for %d" % (len(made), MOST_BYTES))
+        size = len(data)
+        made[at : at + _HEAD] = bytes((part & 0xFF, part >> 8, size & 0xFF, size >> 8))
+        at += _HEAD
+        made[at : at + size] = data
+        at += size + (size & 1)
     return made
 
 
-def write(nvm: "Nvm", image: bytes) -> None:
+def write(nvm: "Nvm", image: "bytes | bytearray") -> None:
     """Provision a board with an image."""
     for at in range(0, MOST_BYTES, SECTOR):
         nvm.erase(CELL + at)

@@ -79,7 +79,7 @@ class App:
         parts = cell.load(board.nvm) if board.observer else None
         if board.observer and parts:
             try:
-                return board.observer(limits, who.series, parts)
+                return board.observer(limits, who.series, parts, self.recorder.memory.state)
             except ValueError as error:
                 board.afe.log("counts charge only: %s" % error)
         return CoulombCounter(who.capacity_mah, who.chemistry)

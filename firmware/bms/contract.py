@@ -6,6 +6,7 @@ For type checkers and readers only: not part of the device image, never imported
 from collections.abc import Callable
 from typing import Protocol
 
+from bms.memory.journal import Journal
 from bms.sample import Command, Estimate, Sample, Snapshot
 
 
@@ -180,8 +181,8 @@ class Board(SafetyParts, Protocol):
     def clock(self) -> Clock: ...
 
     @property
-    def observer(self) -> "Callable[[dict[str, int], int, dict[int, bytearray]], Estimator] | None":
-        """Makes the estimator from parameters by name, cells in series and the parts of memory/cell.py;
+    def observer(self) -> "Callable[[dict[str, int], int, dict[int, bytearray], Journal], Estimator] | None":
+        """Makes the estimator from parameters by name, cells in series, parts of memory/cell.py, state journal;
         None: this board has no memory for one."""
         ...
 

@@ -137,9 +137,13 @@ ENERGY = const(2)
 ENERGY_SIGMA = const(3)
 POWER_IN = const(4)
 POWER_OUT = const(5)
+SOH = const(6)
+SOH_SIGMA = const(7)
+RESISTANCE = const(8)
+RESISTANCE_SIGMA = const(9)
 OUTLOOK = (
     "core_temperature_c", "core_temperature_ahead_c", "energy_wh", "energy_sigma_wh",
-    "charge_power_w", "discharge_power_w",
+    "charge_power_w", "discharge_power_w", "soh", "soh_sigma", "resistance_ratio", "resistance_ratio_sigma",
 )  # fmt: skip
 """Their signals (tables/signals.py), in whose units they are told."""
 

@@ -103,7 +103,7 @@ class Desk:
 
     machine = name = "desk"
     safety_timer = "scheduled"
-    observer: "Callable[[dict[str, int], int, dict[int, bytearray]], Estimator] | None" = None
+    observer: "Callable[[dict[str, int], int, dict[int, bytearray], Journal], Estimator] | None" = None
 
     def __init__(self, nvm: "Nvm | None" = None) -> None:
         self.pack = String()

@@ -26,7 +26,7 @@ def test_what_was_there_before_is_gone():
 def test_the_room_is_all_there_is():
     assert CELL + cell.MOST_BYTES == END
     kilobyte = b"a" * 1020  # with its head
-    parts = {part: kilobyte for part in range(1, cell.MOST_BYTES // 1024 + 1)}
+    parts = dict.fromkeys(range(1, cell.MOST_BYTES // 1024 + 1), kilobyte)
     assert len(cell.image(parts)) == cell.MOST_BYTES
     parts[99] = b""
     try:

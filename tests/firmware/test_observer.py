@@ -6,11 +6,15 @@ import micropython
 from bms.estimate.observer import Observer, power_limits
 from bms.estimate.second import PERIODS
 from bms.memory.cell import ECM, THERMAL
+from bms.memory.journal import Journal
+from bms.memory.kinds import STATE_KINDS
+from bms.memory.layout import SECTOR, STATE, STATE_SECTORS
 from bms.sample import CORE, CORE_AHEAD, ENERGY, ENERGY_SIGMA, MISSING, OUTLOOK, POWER_IN, POWER_OUT
 from bms.sample import UNKNOWN_CPCT, Estimate, Snapshot
 from bms.tables import params, signals
 from ekf_vectors import plain_block
 from healthy import cells, snapshot
+from test_app import Nvm
 from test_thermal import block as thermal_block
 
 LIMITS = params.defaults(params.NMC)
@@ -21,8 +25,12 @@ def parts() -> "dict[int, bytearray]":
     return {ECM: plain_block(), THERMAL: thermal_block()}
 
 
+def journal(nvm: "Nvm | None" = None) -> Journal:
+    return Journal(nvm or Nvm(), STATE // SECTOR, STATE_SECTORS, STATE_KINDS)
+
+
 def observer() -> Observer:
-    return Observer(LIMITS, 4, parts())
+    return Observer(LIMITS, 4, parts(), journal())
 
 
 def rested(cell_mv: int = 3700) -> Snapshot:
@@ -157,7 +165,7 @@ def test_every_word_of_the_outlook_is_a_signal():
 
 
 def test_without_thermal_tables_the_rest_goes_on():
-    some, estimate = Observer(LIMITS, 4, {ECM: plain_block()}), Estimate()
+    some, estimate = Observer(LIMITS, 4, {ECM: plain_block()}, journal()), Estimate()
     run(some, rested(), estimate, 3)
     assert estimate.outlook[CORE] == MISSING
     assert estimate.outlook[ENERGY] > 0
@@ -168,7 +176,7 @@ def test_wrong_parts_are_refused():
     bad[ECM][20] ^= 1
     for wrong, word in (({}, "circuit"), ({THERMAL: thermal_block()}, "circuit"), (bad, "ECM block")):
         try:
-            Observer(LIMITS, 4, wrong)
+            Observer(LIMITS, 4, wrong, journal())
         except ValueError as error:
             assert word in str(error)
         else:

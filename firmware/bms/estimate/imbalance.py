@@ -11,7 +11,6 @@ from array import array
 
 from bms.estimate.inputs import LEAST_MV, MOST_MV
 from bms.estimate.soh import LEAST_CPCT, root
-from bms.memory.crc import seal, sealed
 from bms.sample import UNKNOWN_CPCT
 
 TYPE_CHECKING = False
@@ -27,8 +26,8 @@ _SPAN_CPCT = 3000
 _STRIKES = 2
 """A cell that leaked in so many rests is a suspect."""
 _MOST_STRIKES = 8
-_VERSION = 1
-_HEAD = 12
+_VERSION = 2
+_HEAD = 5
 
 
 class Imbalance:
@@ -65,12 +64,12 @@ class Imbalance:
         """Between the largest and the smallest cell."""
         return max(self.capacity_cpct) - min(self.capacity_cpct)
 
-    def sample(self, cell_mv: "array[int]") -> None:
-        """One sample of a resting string; impossible voltages spoil the minute."""
+    def sample(self, cell_16mv: "array[int]") -> None:
+        """One sample of a resting string, in 1/16 mV; impossible voltages spoil the minute."""
         for i in range(self.n_cells):
-            if not LEAST_MV <= cell_mv[i] <= MOST_MV:
+            if not LEAST_MV << 4 <= cell_16mv[i] <= MOST_MV << 4:
                 self._samples = -1
-            self._sums_16mv[i] += cell_mv[i] << 4
+            self._sums_16mv[i] += cell_16mv[i]
         if self._samples >= 0:
             self._samples += 1
 
@@ -150,34 +149,29 @@ class Imbalance:
     @property
     def size(self) -> int:
         """Bytes of a saved record."""
-        return _HEAD + 3 * self.n_cells
+        return _HEAD + 2 * self.n_cells
 
     def save(self, record: bytearray) -> None:
         """Write what must survive a reboot into `record`, `size` bytes."""
-        record[4] = _VERSION
-        record[5] = self.n_cells
+        record[0] = _VERSION
+        record[1] = self.n_cells
         for i in range(3):
-            record[6 + i] = self._weight >> 8 * i & 0xFF
-        for i in range(3):
-            record[9 + i] = 0
+            record[2 + i] = self._weight >> 8 * i & 0xFF
         for i in range(self.n_cells):
-            word = self.capacity_cpct[i] + _SPAN_CPCT
-            record[_HEAD + 3 * i] = word & 0xFF
-            record[_HEAD + 3 * i + 1] = word >> 8
-            record[_HEAD + 3 * i + 2] = self._strikes[i]
-        seal(record, 4, self.size - 4)
+            # 0.02 % are enough, so that strikes find room
+            word = (self.capacity_cpct[i] + _SPAN_CPCT >> 1) << 4 | self._strikes[i]
+            record[_HEAD + 2 * i] = word & 0xFF
+            record[_HEAD + 2 * i + 1] = word >> 8
 
-    def load(self, record: bytearray) -> bool:
-        """Go on from a saved record; False, and nothing changed, where it is damaged or of another string."""
-        if len(record) != self.size or record[4] != _VERSION or record[5] != self.n_cells:
+    def load(self, record: "bytes | bytearray") -> bool:
+        """Go on from a saved record; False, and nothing changed, where it is of another string or version."""
+        if len(record) != self.size or record[0] != _VERSION or record[1] != self.n_cells:
             return False
-        if not sealed(record, 4, self.size - 4):
-            return False
-        self._weight = record[6] | record[7] << 8 | record[8] << 16
+        self._weight = record[2] | record[3] << 8 | record[4] << 16
         for i in range(self.n_cells):
-            word = record[_HEAD + 3 * i] | record[_HEAD + 3 * i + 1] << 8
-            self.capacity_cpct[i] = min(_SPAN_CPCT, word - _SPAN_CPCT)
-            self._strikes[i] = min(_MOST_STRIKES, record[_HEAD + 3 * i + 2])
+            word = record[_HEAD + 2 * i] | record[_HEAD + 2 * i + 1] << 8
+            self.capacity_cpct[i] = min(_SPAN_CPCT, (word >> 4 << 1) - _SPAN_CPCT)
+            self._strikes[i] = min(_MOST_STRIKES, word & 15)
         if self._weight:
             self.sigma_cpct = min(UNKNOWN_CPCT, _CELL_CPCT * 141 // root(self._weight))
         self._has_last = False

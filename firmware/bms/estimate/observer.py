@@ -3,8 +3,8 @@
 Once a second a sample goes through the filter, the cells' drops and the temperatures; what takes longer is
 spread over the periods in between, so that none of them is long:
 
-    period    0            1..6              7         8
-              the sample   one power limit   energy    temperature to come
+    period    0            1..6              7         8                     9
+              the sample   one power limit   energy    temperature to come   health
 """
 
 from bms.estimate import ekf_kernel as k
@@ -12,17 +12,20 @@ from bms.estimate.ahead import LOST_CPCT as NO_LIMITS_CPCT
 from bms.estimate.circuit import Circuit
 from bms.estimate.drops import Drops
 from bms.estimate.ekf import LOST_CPCT, Ekf
+from bms.estimate.health import Health
 from bms.estimate.second import MS, Second
 from bms.estimate.soe import CURRENT, Soe
 from bms.estimate.sop import Limits, Sop
 from bms.estimate.thermal import Thermal
 from bms.memory.cell import ECM, THERMAL
 from bms.sample import (
-    CORE, CORE_AHEAD, ENERGY, ENERGY_SIGMA, MISSING, POWER_IN, POWER_OUT, UNKNOWN_CPCT,
+    CORE, CORE_AHEAD, ENERGY, ENERGY_SIGMA, MISSING, POWER_IN, POWER_OUT, RESISTANCE, RESISTANCE_SIGMA, SOH,
+    SOH_SIGMA, UNKNOWN_CPCT,
 )  # fmt: skip
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from bms.memory.journal import Journal
     from bms.sample import Estimate, Snapshot
 
 _GAP_CPCT = 100
@@ -31,7 +34,7 @@ _UNKNOWN_DC = 10_000
 """No sensor tells the ambient's temperature."""
 _TEN_S = 1
 """Of sop.HORIZONS_MS."""
-_FIRST_POWER, _LAST_POWER, _ENERGY, _THERMAL = 1, 6, 7, 8
+_FIRST_POWER, _LAST_POWER, _ENERGY, _THERMAL, _HEALTH = 1, 6, 7, 8, 9
 """Periods after the sample."""
 ENERGY_LOAD_PCT = 50
 """Energy is told for a load that would empty the string in two hours."""
@@ -55,10 +58,13 @@ def power_limits(limits: "dict[str, int]") -> Limits:
 class Observer:
     """Estimator of `n_cells` in series under `limits` (parameter name -> value), from the cell's `parts`.
 
-    Raises ValueError naming what is wrong with a part, or missing.
+    What it has to remember lies in the state `journal`. Raises ValueError naming what is wrong with a part,
+    or missing.
     """
 
-    def __init__(self, limits: "dict[str, int]", n_cells: int, parts: "dict[int, bytearray]") -> None:
+    def __init__(
+        self, limits: "dict[str, int]", n_cells: int, parts: "dict[int, bytearray]", journal: "Journal"
+    ) -> None:
         if ECM not in parts:
             raise ValueError("the cell's tables have no circuit")
         capacity_mah = limits["capacity_mah"]
@@ -74,6 +80,7 @@ class Observer:
             within.cool_ds = self.thermal.cool_ds
         self.sop = Sop(circuit, n_cells, capacity_mah, within)
         self.soe = Soe(circuit, n_cells, capacity_mah, within)
+        self.health = Health(capacity_mah, n_cells, circuit.tab, journal)
         self._stored_cpct = 0
         self._stored_sigma_cpct = UNKNOWN_CPCT
         self._since = -1
@@ -132,10 +139,10 @@ class Observer:
                 self._tell_power(estimate)
         elif since == _ENERGY:
             self._tell_energy(estimate)
-        elif since == _THERMAL and self.thermal:
-            self.thermal.forecast()
-            estimate.outlook[CORE] = self.thermal.core_dc if self.thermal.known else MISSING
-            estimate.outlook[CORE_AHEAD] = self.thermal.forecast_core_dc if self.thermal.known else MISSING
+        elif since == _THERMAL:
+            self._tell_core(estimate)
+        elif since == _HEALTH:
+            self._tell_health(estimate)
 
     def _tell_power(self, estimate: "Estimate") -> None:
         sop, outlook = self.sop, estimate.outlook
@@ -153,3 +160,20 @@ class Observer:
             soe.solve(self.sop.first_empty, second.cold_dc, second.cold_dc, load_ma, CURRENT)
         outlook[ENERGY] = soe.energy_mwh if known else MISSING
         outlook[ENERGY_SIGMA] = soe.sigma_mwh if known else MISSING
+
+    def _tell_core(self, estimate: "Estimate") -> None:
+        thermal, outlook = self.thermal, estimate.outlook
+        if thermal and thermal.known:
+            thermal.forecast()
+            outlook[CORE] = thermal.core_dc
+            outlook[CORE_AHEAD] = thermal.forecast_core_dc
+
+    def _tell_health(self, estimate: "Estimate") -> None:
+        health, outlook = self.health, estimate.outlook
+        health.observe(self.second, self.ekf.words)
+        if health.capacity.sigma_cpct < UNKNOWN_CPCT:
+            outlook[SOH] = health.capacity.soh_cpct
+            outlook[SOH_SIGMA] = health.capacity.sigma_cpct
+        if health.resistance.sigma_cpct < UNKNOWN_CPCT:
+            outlook[RESISTANCE] = health.resistance.ratio_cpct
+            outlook[RESISTANCE_SIGMA] = health.resistance.sigma_cpct

@@ -17,17 +17,16 @@ from array import array
 
 from bms.estimate.curve import Curve
 from bms.estimate.inputs import scaled
-from bms.memory.crc import seal, sealed
 from bms.sample import UNKNOWN_CPCT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from bms.estimate.rest import Rest
 
-NODES = 25
-FIRST_CPCT = 6000
+NODES = 24
+FIRST_CPCT = 6200
 NODE_CPCT = 200
-"""Candidates: 60 % to 108 % of the nominal capacity."""
+"""Candidates: 62 % to 108 % of the nominal capacity."""
 SHARES = 3
 """Lost lithium's share of what is lost: none, half, all."""
 OFFSETS = 3
@@ -56,10 +55,10 @@ _STALE_CPCT = 150
 _BEYOND_CPCT = 500
 """Error of a SoC read beyond the curve's ends."""
 
-SIZE = 240
-"""Bytes of a saved record."""
-_VERSION = 1
-_HEAD = 15
+_VERSION = 2
+_HEAD = 10
+SIZE = _HEAD + NODES * _CELLS
+"""Bytes of a saved record, which fits into the journal."""
 
 
 def root(square: int) -> int:
@@ -248,30 +247,30 @@ class Capacity:
     def save(self, record: bytearray) -> None:
         """Write what must survive a reboot into `record`, SIZE bytes."""
         least = min(self._chi)
-        words = (self._weight >> 6, least >> 10, self.pairs, self._capacity, self._bits)
-        record[4] = _VERSION
+        words = (self._weight >> 6, least >> 10, self.pairs, self._capacity)
+        record[0] = _VERSION
+        record[1] = self._bits
         for i in range(len(words)):
-            record[5 + 2 * i] = words[i] & 0xFF
-            record[6 + 2 * i] = words[i] >> 8
+            record[2 + 2 * i] = words[i] & 0xFF
+            record[3 + 2 * i] = words[i] >> 8
         for i in range(NODES * _CELLS):
             # in sigmas, 1/32 each, rounded; what is more than 8 away stays away
             above = min(65_025, self._chi[i] - least >> 6)
             low = root(above)
             record[_HEAD + i] = low + (above - low * low > low)
-        seal(record, 4, SIZE - 4)
 
-    def load(self, record: bytearray) -> bool:
-        """Go on from a saved record; False, and nothing changed, where it is damaged or of another pack."""
-        if len(record) != SIZE or record[4] != _VERSION or not sealed(record, 4, SIZE - 4):
+    def load(self, record: "bytes | bytearray") -> bool:
+        """Go on from a saved record; False, and nothing changed, where it is of another pack or version."""
+        if len(record) != SIZE or record[0] != _VERSION or record[1] != self._bits:
             return False
-        if record[11] | record[12] << 8 != self._capacity or record[13] != self._bits:
+        if record[8] | record[9] << 8 != self._capacity:
             return False
-        least = (record[7] | record[8] << 8) << 10
+        least = (record[4] | record[5] << 8) << 10
         for i in range(NODES * _CELLS):
             above = record[_HEAD + i]
             self._chi[i] = least + (above * above << 6)
-        self._weight = (record[5] | record[6] << 8) << 6
-        self.pairs = record[9] | record[10] << 8
+        self._weight = (record[2] | record[3] << 8) << 6
+        self.pairs = record[6] | record[7] << 8
         self._have_end = False
         self._node = NODES
         if self.pairs:

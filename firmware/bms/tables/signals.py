@@ -111,6 +111,10 @@ SIGNALS: "tuple[Signal, ...]" = (
     Signal(44, "energy_sigma_wh", "Wh", 1000, False, _T, "one standard deviation of energy_wh"),
     Signal(45, "charge_power_w", "W", 1, False, _T, "power that can be taken in for 10 s"),
     Signal(46, "discharge_power_w", "W", 1, False, _T, "power that can be given for 10 s"),
+    Signal(47, "soh", "1", 10_000, False, _T, "state of health: capacity over that of the fresh string"),
+    Signal(48, "soh_sigma", "1", 10_000, False, _T, "one standard deviation of soh"),
+    Signal(49, "resistance_ratio", "1", 10_000, False, _T, "resistance over that of fresh cells"),
+    Signal(50, "resistance_ratio_sigma", "1", 10_000, False, _T, "one standard deviation of it"),
 )
 
 

@@ -182,7 +182,7 @@ class Board(SafetyParts, Protocol):
 
     @property
     def observer(self) -> "Callable[[dict[str, int], int, dict[int, bytearray], Journal], Estimator] | None":
-        """Makes the estimator from parameters by name, cells in series, parts of memory/cell.py, state journal;
+        """Makes the estimator from parameters by name, cells in series, parts of memory/cell.py, the journal;
         None: this board has no memory for one."""
         ...
 

@@ -41,6 +41,26 @@ async def test_a_pack_is_shown_and_follows_what_it_sends(site: Site, page: Page)
         await expect(card).to_contain_text("−2.50\u00a0A")
 
 
+async def test_what_a_board_with_its_cells_tables_estimates(site: Site, page: Page) -> None:
+    async with site.serving(), running(Edge(site.cloud.mqtt_port, utc=True)) as edge:
+        await sample(edge, soc=5000)
+        await edge.settled()
+        await page.goto(site.signed_in)
+        await expect(page.get_by_test_id("pack-detail")).to_be_visible()
+        await expect(page.get_by_test_id("outlook")).to_have_count(0)
+        await sample(
+            edge, energy_wh=21_500, energy_sigma_wh=400, discharge_power_w=180, core_temperature_c=312,
+            core_temperature_ahead_c=329, soh=9140,
+        )  # fmt: skip
+        await expect(page.get_by_test_id("energy_wh")).to_contain_text("21.5\u00a0Wh± 0.8\u00a0Wh (2σ)")
+        await expect(page.get_by_test_id("discharge_power_w")).to_contain_text("180\u00a0W")
+        await expect(page.get_by_test_id("charge_power_w")).to_contain_text("–")
+        await expect(page.get_by_test_id("core_temperature_c")).to_contain_text(
+            "31.2\u00a0°C32.9\u00a0°C within 60 s"
+        )
+        await expect(page.get_by_test_id("soh")).to_contain_text("91.4\u00a0%")
+
+
 async def test_cells_are_bars_between_the_limits_of_their_chemistry(site: Site, page: Page) -> None:
     async with site.serving(), running(Edge(site.cloud.mqtt_port, utc=True)) as edge:
         await sample(edge)

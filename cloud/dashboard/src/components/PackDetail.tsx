@@ -8,6 +8,7 @@ import { CellBars } from "./CellBars";
 import { Contactors } from "./Contactors";
 import { Figures } from "./Figures";
 import { Limits } from "./Limits";
+import { Outlook } from "./Outlook";
 import { SpanChoice } from "./SpanChoice";
 import { SocChart } from "./SocChart";
 import { Temperatures } from "./Temperatures";
@@ -31,6 +32,7 @@ export function PackDetail(): ReactElement {
       </header>
       <Figures pack={pack} lookup={lookup} />
       <Limits sample={pack.latest} lookup={lookup} />
+      <Outlook sample={pack.latest} lookup={lookup} />
       <CellBars sample={cells} chemistry={pack.chemistry} lookup={lookup} />
       <section className="panel wide past" aria-labelledby="past-title">
         <header>

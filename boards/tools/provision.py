@@ -26,22 +26,22 @@ _CERTIFICATES = ("ca.der", "client.der", "client.key")
 
 
 def script(fields: dict[str, object], cell: bytes = b"") -> str:
-    """The program that the board runs, with its cell's tables; IdentityError when a field is wrong."""
+    """The program that the board runs; IdentityError when a field is wrong. An old cell is forgotten."""
     identity.image(fields)
+    text = binascii.b2a_base64(cell, newline=False).decode()
     lines = [
+        "import binascii",
         "from bms.memory import cell, identity",
         "from board import Board",
         "board = Board()",
         "nvm = board.nvm",
         f"identity.write(nvm, {fields!r})",
+        f"cell.write(nvm, binascii.a2b_base64('{text}'))",
     ]
     if cell:
-        text = binascii.b2a_base64(cell, newline=False).decode()
-        lines += [
-            "import binascii",
-            f"cell.write(nvm, binascii.a2b_base64('{text}'))",
-            "if not board.observer: print('this board has no memory for a filter: it counts charge')",
-        ]
+        lines.append(
+            "if not board.observer: print('this board has no memory for a filter: it counts charge')"
+        )
     return "\n".join([*lines, "print('provisioned as', identity.load(nvm).pack)", ""])
 
 

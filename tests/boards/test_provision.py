@@ -1,14 +1,19 @@
 """Provisioning: the program that the board runs, the files that it gets, the errors."""
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from bms.memory import identity
+from bms.estimate.observer import Observer
+from bms.memory import cell, identity
+from bms.memory.layout import END
 
 from boards.tools import boardfile, provision
 from boards.tools.boardfile import BoardError
+from cloud.twin.cell import load_cell
+from cloud.twin.device_image import cell_image
 
 FIELDS: dict[str, object] = {
     "tenant": "t", "site": "s", "pack": "leaf-1", "chemistry": 2, "series": 12, "temps": 4,
@@ -21,10 +26,10 @@ WORDS = (
 
 
 class Memory:
-    """Enough of an NVM to hold an identity."""
+    """An NVM."""
 
     def __init__(self) -> None:
-        self.data = bytearray(8192)
+        self.data = bytearray(END)
 
     def erase(self, addr: int) -> None:
         self.data[addr : addr + 4096] = b"\xff" * 4096
@@ -40,13 +45,32 @@ def test_the_program_writes_the_identity(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     nvm: Any = Memory()
-    module: Any = SimpleNamespace(Board=lambda: SimpleNamespace(nvm=nvm))
-    monkeypatch.setitem(__import__("sys").modules, "board", module)
-    exec(provision.script(FIELDS), {})  # noqa: S102
+    run(provision.script(FIELDS), nvm, monkeypatch)
     found = identity.load(nvm)
     for name, value in FIELDS.items():
         assert getattr(found, name) == value
     assert capsys.readouterr().out == "provisioned as leaf-1\n"
+
+
+def run(program: str, nvm: Any, monkeypatch: pytest.MonkeyPatch, observer: Any = None) -> None:
+    """As a board would."""
+    module: Any = SimpleNamespace(Board=lambda: SimpleNamespace(nvm=nvm, observer=observer))
+    monkeypatch.setitem(sys.modules, "board", module)
+    exec(program, {})  # noqa: S102
+
+
+def test_the_program_writes_the_cells_tables_and_forgets_the_old_ones(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nvm: Any = Memory()
+    image = cell_image(load_cell("lg_hg2"))
+    run(provision.script(FIELDS, image), nvm, monkeypatch, Observer)
+    assert cell.image({part: bytes(data) for part, data in cell.load(nvm).items()}) == image
+    assert "counts charge" not in capsys.readouterr().out
+    run(provision.script(FIELDS, image), nvm, monkeypatch)
+    assert "counts charge" in capsys.readouterr().out
+    run(provision.script(FIELDS), nvm, monkeypatch)
+    assert cell.load(nvm) == {}
 
 
 @pytest.mark.parametrize(
@@ -59,6 +83,8 @@ def test_the_program_writes_the_identity(
         (WORDS + " 3000 --network gone.json", "network file gone.json is not there"),
         (WORDS + " 3000 --certificates .", "holds no ca.der"),
         (WORDS.replace("esp32", "esp99") + " 3000", "unknown board 'esp99'"),
+        (WORDS + " 3000 --cell gone", "gone"),
+        (WORDS + " 3000 --cell lg_hg2", "cell lg_hg2 is nmc, the pack lfp"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bms.link import frame
 from bms.estimate.observer import Observer
+from bms.link import frame
 from bms.memory import boots, identity
 from bms.sample import Command, Sample
 from bms.tables.signals import GATE_NEGATIVE, GATE_POSITIVE, GATE_PRECHARGE

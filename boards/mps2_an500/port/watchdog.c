@@ -19,9 +19,13 @@ typedef struct {
 static volatile uint32_t timeout, left;
 static bool in_hardware, in_lockstep;
 
+// QEMU's model counts on while it is disabled. After its second round, some six minutes of emulated time, which pass in
+// seconds while the device waits for the rig, it holds a reset back that CONTROL lets out at once. Only a load of 0
+// stops it (it says so once on stderr: "Timer with delta zero"), and counts as a round, which INTCLR forgets.
 static void hardware_stop(void) {
     WDOG->LOCK = WDOG_UNLOCK;
     WDOG->CONTROL = 0;
+    WDOG->LOAD = 0;
     WDOG->INTCLR = 1;
     in_hardware = false;
 }
@@ -62,11 +66,10 @@ void watchdog_ms(void) {
 }
 
 // In lock-step the hardware layer must be still: it counts emulated time, which runs on while the device waits for the
-// rig. A load of 0 is the one thing that stops QEMU's model; it says so once on stderr ("Timer with delta zero").
+// rig.
 void watchdog_enter_lockstep(void) {
     if (!in_lockstep) {
         in_lockstep = true;
         hardware_stop();
-        WDOG->LOAD = 0;
     }
 }

@@ -127,7 +127,7 @@ def drive(cell: CellFile, ambient_c: float, n: int, random: np.random.Generator)
 
 
 def estimated(cell: CellFile, block: bytes, seen: Seen, n: int) -> Array:
-    """What the device tells of string n, shape (seconds, SERIES, 4): difference, its sigma, SoC, its sigma."""
+    """What the device tells of string n: difference, its sigma, SoC, its sigma; (seconds, SERIES, 4)."""
     ekf = Ekf(round(1000 * cell.capacity_ah), block)
     ekf.start(round(10_000 * seen.told_soc[n]), 500, True)
     cells = Differences(SERIES, block)

@@ -4,22 +4,23 @@
 
 #include "ekf.h"
 
-// Stored plus BIAS are: drop, step, slope, mean_forecast, surprise; delta, slow, u, both, gain, forecast.
+// Stored plus BIAS are: drop, step, slope, mean_forecast, surprise; delta, slow, u, both, gain, open,
+// forecast.
 typedef struct {
     int32_t cells, span, count, moved, drop, last_drop, step, information, noise, slow_variance, walk, slope,
-        bent, mean_volt, mean_forecast, factor, lowest, highest, soc_low, soc_high, spread, surprise, h, one,
+        bent, mean_volt, mean_forecast, factor, limit, next, lowest, highest, soc_low, soc_high, spread, surprise, h, one,
         variance;
 } head_t;
 
 typedef struct {
-    int32_t sum, delta, slow, d0, d1, u, both, gain, last, forecast, deviation;
+    int32_t sum, held, delta, slow, d0, d1, u, both, gain, last, open, forecast, deviation;
 } cell_t;
 
 enum {
-    BLOCK_MS = 4000, BLOCK_SAMPLES = 64, LEAST_MV = 500, MOST_MV = 6000, SPOILT = 0x10000000,
-    WHITE = 3355, WHITE_DROP = 3, SLOW_START = 107374, SLOW_DROP = 6, SLOW_FADE = 9, WALK = 43, LOST = 256000,
-    LOST_WALK = 437, LEAST_D0 = 2577, MOST_D0 = 96636764, LEAST_D1 = 4295, PRIOR = 5250, GAIN_PRIOR = 410,
-    GAIN_FLOOR = 41, INFORMATION_FADE = 9, MOST_U = 0x1F000000, NEAR = 0x140000,
+    BLOCK_MS = 8000, BLOCK_SAMPLES = 128, PARTS = 4, LEAST_MV = 500, MOST_MV = 6000, SPOILT = 0x10000000,
+    WHITE = 3355, WHITE_DROP = 3, SLOW_START = 107374, SLOW_DROP = 6, SLOW_FADE = 8, WALK = 86, LOST = 512000,
+    LOST_WALK = 875, LEAST_D0 = 2577, MOST_D0 = 96636764, LEAST_D1 = 4295, PRIOR = 5250, GAIN_PRIOR = 410,
+    GAIN_FLOOR = 41, INFORMATION_FADE = 8, MOST_U = 0x1F000000, NEAR = 0x140000,
     LOWEST = -3355443, HIGHEST = 70464307, LEAST_FAR = 335544,
 };
 
@@ -57,12 +58,12 @@ static inline void learn(head_t *c) {
         c->step = step + BIAS;
         c->information += (step * step >> 9) - (c->information >> INFORMATION_FADE);
     }
-    c->last_drop = c->drop = drop + BIAS;
+    c->last_drop = drop + BIAS;
     drop = magnitude(drop);
     int32_t white = at_most(drop * WHITE_DROP >> 6, 0x7FFF);
     int32_t gain = (root(ratio(PRIOR, c->information + PRIOR)) * GAIN_PRIOR >> 12) + GAIN_FLOOR;
     int32_t doubt = at_most(drop * gain >> 11, 0x7FFF);
-    c->noise = WHITE / at_most(c->count, 4) + (white * white >> 5) + (doubt * doubt >> 3);
+    c->noise = WHITE / at_most(c->count, 8) + (white * white >> 5) + (doubt * doubt >> 4);
     int32_t slow = at_most(drop >> (SLOW_DROP - 1), 0x7FF);
     c->slow_variance = SLOW_START + (slow * slow << 2);
 }
@@ -85,24 +86,31 @@ static inline void weigh(head_t *c, words_t x, tables_t tab) {
         return;
     }
     c->factor = 16777 / c->count;
+    c->limit = 16000 * c->count;
     learn(c);
 }
 
 static inline void forecast(head_t *c, cell_t *cells, words_t x, tables_t tab) {
     int32_t row = get(x, ROW);
     int32_t soc = get(x, SOC);
-    int32_t drop = 2 * (c->drop - BIAS);
+    int32_t drop = c->last_drop ? 2 * (c->last_drop - BIAS) : 0;
     int32_t volts = 0, total = 0, seen = 0;
     for (cell_t *cell = cells; cell < cells + c->cells; cell++) {
         int32_t at = inside(soc + cell->delta - BIAS);
-        int32_t volt = (ocv(tab, row, at) >> 6) + ((cell->gain - BIAS) * drop >> 12) + ((cell->slow - BIAS) >> 6);
+        int32_t volt = ocv(tab, row, at);
+        cell->open = volt + BIAS;
+        volt = (volt >> 6) + ((cell->gain - BIAS) * drop >> 12) + ((cell->slow - BIAS) >> 6);
         cell->forecast = volt + BIAS;
+        cell->held = cell->sum;
         if (cell->sum < SPOILT) {
             volts += cell->sum;
             total += volt;
             seen++;
         }
+        cell->sum = 0;
     }
+    c->span = c->count = c->moved = c->next = 0;
+    c->drop = BIAS;
     if (seen < 2) {
         c->factor = 0;
         return;
@@ -132,12 +140,12 @@ static inline bool compare(head_t *c, cell_t *cell) {
         cell->last = 0;
         return false;
     }
-    if (cell->sum >= SPOILT) {
+    if (cell->held >= SPOILT) {
         cell->last = 0;
         cell->d0 += LOST_WALK;
         return false;
     }
-    int32_t volt = within((cell->sum << 4) - c->mean_volt, 16000 * c->count) * c->factor >> 12;
+    int32_t volt = within((cell->held << 4) - c->mean_volt, c->limit) * c->factor >> 12;
     c->surprise = within(volt - cell->forecast + c->mean_forecast, 0x7FFF) + BIAS;
     if (cell->last > 0) {
         int32_t both = cell->both - BIAS;
@@ -164,7 +172,7 @@ static inline void linearise(head_t *c, words_t x, tables_t tab, cell_t *cell) {
     int32_t at_high = ocv(tab, row, high);
     int32_t at_low = ocv(tab, row, low);
     int32_t slope = ratio(at_high - at_low, high - low) >> 6;
-    int32_t bend = within((at_high + at_low - 2 * ocv(tab, row, at)) >> 6, 0x7FFF);
+    int32_t bend = within((at_high + at_low - 2 * (cell->open - BIAS)) >> 6, 0x7FFF);
     int32_t noise = c->noise;
     int32_t off = c->surprise - BIAS;
     if (far > NEAR && off * off >> 7 < noise + (cell->d1 >> 7)) {
@@ -178,7 +186,7 @@ static inline void linearise(head_t *c, words_t x, tables_t tab, cell_t *cell) {
     int32_t doubt = at_most(magnitude(slope - c->slope + BIAS), 0x1FFFF) * get(x, SIGMA) >> 12;
     int32_t wide = c->bent * at_least(magnitude(delta) >> 10, cell->deviation) >> 14;
     doubt = at_most(at_least(doubt, wide), 0x3FFF);
-    noise += doubt * doubt << 1;
+    noise += doubt * doubt;
     int32_t one = 0x2000;
     while (slope > 0x7FFF || noise > 0x100000) {
         slope >>= 1;
@@ -214,7 +222,7 @@ static inline void correct(head_t *c, cell_t *cell) {
     int32_t first = noise + mul_shift(v0, h, 12);
     int32_t v1 = mul_shift(cell->d1, f, 15);
     int32_t alpha = first + mul_shift(v1, f, 12);
-    if (alpha < 0x6666666 && off * off > 10 * alpha) {
+    if (alpha < 0xCCCCCCC && off * off > 5 * alpha) {
         cell->d0 = at_most(4 * cell->d0, MOST_D0);
         return;
     }
@@ -257,8 +265,7 @@ static inline void judge(head_t *c, cell_t *cells, words_t x) {
     for (int32_t k = 0; k < n; k++) {
         cell_t *cell = cells + k;
         cell->delta -= mean;
-        cell->sum = 0;
-        int32_t soc = ((x[SOC] + cell->delta - 2 * BIAS) >> 12) * 10000 >> 14;
+        int32_t soc = ((get(x, SOC) + cell->delta - BIAS) >> 12) * 10000 >> 14;
         soc = at_most(at_least(soc, 0), 10000);
         int32_t sigma = root(known + cell->deviation * cell->deviation) * 10000 >> 16;
         soc_cpct[k] = soc;
@@ -279,15 +286,9 @@ static inline void judge(head_t *c, cell_t *cells, words_t x) {
     c->spread = most - least;
 }
 
-static void sample(head_t *c, words_t x, tables_t tab, const uint16_t *cell_mv) {
-    cell_t *cells = (cell_t *)(c + 1);
-    add(c, cells, x, cell_mv);
-    if (c->span < BLOCK_MS && c->count < BLOCK_SAMPLES) {
-        return;
-    }
-    weigh(c, x, tab);
-    forecast(c, cells, x, tab);
-    for (cell_t *cell = cells; cell < cells + c->cells; cell++) {
+static inline void work(head_t *c, cell_t *cells, words_t x, tables_t tab, int32_t most) {
+    int32_t end = at_most(c->next + most, c->cells);
+    for (cell_t *cell = cells + c->next; cell < cells + end; cell++) {
         forget(c, cell);
         if (compare(c, cell)) {
             linearise(c, x, tab, cell);
@@ -295,9 +296,23 @@ static void sample(head_t *c, words_t x, tables_t tab, const uint16_t *cell_mv) 
         }
         spread(cell);
     }
-    judge(c, cells, x);
-    c->span = c->count = c->moved = 0;
-    c->drop = BIAS;
+    c->next = end;
+    if (end == c->cells) {
+        judge(c, cells, x);
+    }
+}
+
+static void sample(head_t *c, words_t x, tables_t tab, const uint16_t *cell_mv) {
+    cell_t *cells = (cell_t *)(c + 1);
+    add(c, cells, x, cell_mv);
+    bool full = c->span >= BLOCK_MS || c->count >= BLOCK_SAMPLES;
+    if (c->next < c->cells) {
+        work(c, cells, x, tab, full ? c->cells : (c->cells + PARTS - 1) / PARTS);
+    }
+    if (full) {
+        weigh(c, x, tab);
+        forecast(c, cells, x, tab);
+    }
 }
 
 // follow(cells, words, tables, cell_mv)
@@ -308,7 +323,7 @@ static mp_obj_t follow(size_t n_args, const mp_obj_t *args) {
     mp_get_buffer_raise(args[2], &tables, MP_BUFFER_READ);
     mp_get_buffer_raise(args[3], &cell_mv, MP_BUFFER_READ);
     head_t *head = cells.buf;
-    size_t n = cells.len >= sizeof(head_t) ? (size_t)head->cells : 0;
+    size_t n = cells.len >= sizeof(head_t) && head->next >= 0 ? (size_t)head->cells : 0;
     if (n == 0 || cells.len < sizeof(head_t) + n * (sizeof(cell_t) + 8) || words.len < WORDS * sizeof(int32_t) ||
         tables.len < tables_bytes(tables.buf) || cell_mv.len < n * sizeof(uint16_t)) {
         mp_raise_ValueError("cells, words, tables or cell_mv are too short");

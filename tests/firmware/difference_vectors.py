@@ -30,7 +30,9 @@ def drive(ekf: Ekf, cells: Differences, random: Random, steps: int, before: int)
         if kind == 6:
             cell_mv[random.below(cells.n_cells)] = random.below(65536)
         temp = 250 + random.below(40) if kind != 7 else random.below(4000) - 2000
-        ekf.observe(dt, ma, 0 if kind == 4 else sum(cell_mv) * 16 // cells.n_cells, temp, dt if kind == 5 else 0)
+        ekf.observe(
+            dt, ma, 0 if kind == 4 else sum(cell_mv) * 16 // cells.n_cells, temp, dt if kind == 5 else 0
+        )
         cells.follow(ekf.words, cell_mv)
         if n & 15 == 15:
             before = digest(cells.words, before)

@@ -1,7 +1,7 @@
 """Each cell's state of charge beside the mean's: the bar-delta filter.
 
 One filter follows the mean cell (ekf.py); the same current flows through all, so a cell's SoC moves against
-the mean's by little more than what capacities differ by. A filter a cell of its difference alone, every 4 s,
+the mean's by little more than what capacities differ by. A filter a cell of its difference alone, every 8 s,
 is enough (Plett, "Efficient battery pack state estimation using bar-delta filtering", EVS24, 2009; Dai et
 al., Applied Energy 95, 2012). It is driven by the cell's voltage less the mean's:
 
@@ -16,7 +16,7 @@ steps of the current do to its voltage. A voltage that nothing explains widens i
 
 from array import array
 
-from bms.estimate import differences_kernel as k
+from bms.estimate import differences_kernel as k, ekf_kernel
 from bms.estimate.ecm import load
 from bms.sample import UNKNOWN_CPCT
 
@@ -40,8 +40,8 @@ class Differences:
     `spread_cpct` (one deviation, 0.01 %).
 
     `soc_cpct[i]` and `sigma_cpct[i]` are a cell's SoC and its deviation, both in 0.01 %, with what is doubted
-    of the mean; sigma is UNKNOWN_CPCT before the first 4 s. Raises ValueError for a number of cells or a block
-    that cannot be.
+    of the mean; sigma is UNKNOWN_CPCT in the first seconds. Raises ValueError for a number of cells or a
+    block that cannot be.
     """
 
     def __init__(self, n_cells: int, block: "bytes | bytearray", spread_cpct: int = 500) -> None:
@@ -53,6 +53,7 @@ class Differences:
         self.words = array("i", [0] * (cells + 2 * n_cells))
         self.soc_cpct = memoryview(self.words)[cells : cells + n_cells]
         self.sigma_cpct = memoryview(self.words)[cells + n_cells :]
+        self._span = ekf_kernel.BIAS
         self.start(spread_cpct)
 
     def start(self, spread_cpct: int) -> None:
@@ -60,13 +61,13 @@ class Differences:
         c = self.words
         for i in range(k.HEAD + k.STRIDE * self.n_cells):
             c[i] = 0
-        c[k.CELLS] = self.n_cells
+        c[k.CELLS] = c[k.NEXT] = self.n_cells
         c[k.DROP] = c[k.STEP] = c[k.SLOPE] = c[k.MEAN_FORECAST] = c[k.SURPRISE] = k.BIAS
         c[k.SOC_HIGH_CPCT] = 10_000
         deviation = min(_MOST_CPCT, max(_LEAST_CPCT, spread_cpct)) * 4096 // 625
         for n in range(self.n_cells):
             at = k.HEAD + k.STRIDE * n
-            for field in (k.DELTA, k.SLOW, k.U01, k.BOTH, k.GAIN, k.FORECAST):
+            for field in (k.DELTA, k.SLOW, k.U01, k.BOTH, k.GAIN, k.OPEN, k.FORECAST):
                 c[at + field] = k.BIAS
             c[at + k.D0] = min(k.MOST_D0, deviation * deviation)
             c[at + k.D1] = k.SLOW_START
@@ -75,8 +76,10 @@ class Differences:
             self.soc_cpct[n] = 0
 
     def step(self, snapshot: "Snapshot", ekf: "Ekf") -> None:
-        """One period of 100 ms, after the mean's `Ekf.step`."""
-        if ekf.sampled:
+        """One period of 100 ms, after the mean's `Ekf.step`: follows where that has ended a sample."""
+        span = ekf.words[ekf_kernel.SPAN]
+        if span != self._span:
+            self._span = span
             self.follow(ekf.words, snapshot.cell_mv)
 
     def follow(self, words: "array[int]", cell_mv: "array[int]") -> None:

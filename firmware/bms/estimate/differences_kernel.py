@@ -21,15 +21,15 @@ BIAS = const(0x20000000)
 # the head
 CELLS = const(0)
 SPAN = const(1)
-"""ms since the last correction."""
+"""ms of the block so far."""
 COUNT = const(2)
-"""Samples since then in which current and voltages were measured."""
+"""Samples in it in which current and voltages were measured."""
 MOVED = const(3)
-"""Charge moved since then, either way: rate (1C = 2^6) times ms."""
+"""Charge moved in it, either way: rate (1C = 2^6) times ms."""
 DROP = const(4)
 """Sum of the mean cell's drops over R0, R1, R2, 2^-15 V."""
 LAST_DROP = const(5)
-"""Mean drop of the block before, 2^-15 V; 0 (without BIAS): there is none."""
+"""Mean drop of the block that is worked at, 2^-15 V; 0 (without BIAS): there was no sample."""
 STEP = const(6)
 """Mean drop less that of the block before, 2^-15 V; BIAS: none."""
 INFORMATION = const(7)
@@ -49,41 +49,49 @@ MEAN_VOLT = const(13)
 MEAN_FORECAST = const(14)
 FACTOR = const(15)
 """From a sum of voltages in 1/16 mV to their mean in 2^-16 V, 2^-12; 0: the block corrects nothing."""
+LIMIT = const(16)
+"""What that sum is held within: 1 V either way."""
+NEXT = const(17)
+"""The cell that is worked at next; all are done where it is the number of cells."""
 # results
-LOWEST = const(16)
-HIGHEST = const(17)
-SOC_LOW_CPCT = const(18)
-SOC_HIGH_CPCT = const(19)
-SPREAD_CPCT = const(20)
+LOWEST = const(18)
+HIGHEST = const(19)
+SOC_LOW_CPCT = const(20)
+SOC_HIGH_CPCT = const(21)
+SPREAD_CPCT = const(22)
 # scratch of one cell
-SURPRISE = const(21)
+SURPRISE = const(23)
 """What its voltage is off the forecast, 2^-16 V."""
-H = const(22)
+H = const(24)
 """What the voltage tells of the difference, 2^-13, and of the slow error; two words."""
-VARIANCE = const(24)
+VARIANCE = const(26)
 """Of SURPRISE by noise alone, 2^-25 (1/16 V)^2."""
-HEAD = const(25)
+HEAD = const(27)
 
 # a cell
 SUM = const(0)
-"""Its voltages since the last correction, mV; SPOILT and more: one of them was impossible."""
-DELTA = const(1)
+"""Its voltages in the block so far, mV; SPOILT: one of them was impossible."""
+HELD = const(1)
+"""The same of the block that is worked at."""
+DELTA = const(2)
 """SoC less the mean's."""
-SLOW = const(2)
+SLOW = const(3)
 """Slow error of its voltage as far as it is known: the front end's channel, another OCV."""
-D0 = const(3)
-D1 = const(4)
-U01 = const(5)
-BOTH = const(6)
+D0 = const(4)
+D1 = const(5)
+U01 = const(6)
+BOTH = const(7)
 """Sum of STEP times that of the cell's voltage, 2^-22 V2."""
-GAIN = const(7)
+GAIN = const(8)
 """By how much its resistance is larger than the mean's, 2^-12."""
-LAST = const(8)
+LAST = const(9)
 """Voltage over the mean's in the block before, 2^-16 V; 0 (without BIAS): not known."""
-FORECAST = const(9)
-DEVIATION = const(10)
+OPEN = const(10)
+"""OCV above the table's base."""
+FORECAST = const(11)
+DEVIATION = const(12)
 """Of DELTA, 2^-16."""
-STRIDE = const(11)
+STRIDE = const(13)
 
 # words of the mean's filter, as in ekf_kernel.py
 _SOC = const(0)
@@ -98,28 +106,31 @@ _V1 = const(38)
 _V2 = const(39)
 _UNSEEN = const(54)
 
-_BLOCK_MS = const(4000)
-_BLOCK_SAMPLES = const(64)
+_BLOCK_MS = const(8000)
+_BLOCK_SAMPLES = const(128)
+_PARTS = const(4)
+"""The cells of a block are worked at in so many samples."""
 _LEAST_MV = const(500)
 _MOST_MV = const(6000)
 _SPOILT = const(0x10000000)
 
 # tuning
 _WHITE = const(3355)
-"""Variance of one sample, 2^-19 (1/16 V)^2: (5 mV)^2, never taken to be better than a quarter of it."""
+"""Variance of one sample, 2^-19 (1/16 V)^2: (5 mV)^2; of a block an eighth of it at least."""
 _WHITE_DROP = const(3)
 """Deviation of a block's drop from its model over the drop, 2^-7."""
 SLOW_START = const(107374)
 """(2.5 mV)^2, as SLOW_VARIANCE."""
 _SLOW_DROP = const(6)
 """And what is added to the deviation over the drop, 2^-shift."""
-_SLOW_FADE = const(9)
-"""A slow error lasts for 2^9 blocks (34 min)."""
-_WALK = const(43)
+_SLOW_FADE = const(8)
+"""A slow error lasts for 2^8 blocks (34 min)."""
+_WALK = const(86)
 """Self-discharge, balancing: 0.3 points in an hour."""
-_LOST = const(256000)
-"""What may have moved in a block in which nothing was measured: 1C for 4 s, as MOVED."""
-_LOST_WALK = const(437)
+_LOST = const(512000)
+"""What may have moved in a block in which nothing was measured: 1C for 8 s, as MOVED."""
+_LOST_WALK = const(875)
+"""The same as WALK."""
 _LEAST_D0 = const(2577)
 """Least variance of a difference: 0.08 points."""
 MOST_D0 = const(96636764)
@@ -131,7 +142,7 @@ _PRIOR = const(5250)
 _GAIN_PRIOR = const(410)
 _GAIN_FLOOR = const(41)
 """Deviation of a GAIN without a step, and the least one."""
-_INFORMATION_FADE = const(9)
+_INFORMATION_FADE = const(8)
 _MOST_U = const(0x1F000000)
 _NEAR = const(0x140000)
 """2 %, over which the curve has one slope."""
@@ -160,7 +171,7 @@ def add(c: ptr32, x: ptr32, cell_mv: ptr16):
         return
     c[COUNT] = c[COUNT] + 1
     r = x[_R0] - BIAS
-    drop = ((rate >> 8) * r >> 1) + ((rate & 255) * r >> 9) + x[_V1] + x[_V2] - 2 * BIAS
+    drop = ((rate >> 8) * r >> 1) + ((rate & 255) * r >> 9) + x[_V1] - BIAS + x[_V2] - BIAS
     if drop > 0x7FFFFF:
         drop = 0x7FFFFF
     if drop < -0x7FFFFF:
@@ -234,6 +245,7 @@ def weigh(c: ptr32, x: ptr32, tab: ptr16):
         c[LAST_DROP] = 0
         return
     c[FACTOR] = 16777 // count
+    c[LIMIT] = 16000 * count
     drop = (c[DROP] - BIAS) // count
     if c[LAST_DROP] > 0:
         step = drop + BIAS - c[LAST_DROP]
@@ -244,11 +256,10 @@ def weigh(c: ptr32, x: ptr32, tab: ptr16):
         c[STEP] = step + BIAS
         c[INFORMATION] = c[INFORMATION] + (step * step >> 9) - (c[INFORMATION] >> _INFORMATION_FADE)
     c[LAST_DROP] = drop + BIAS
-    c[DROP] = drop + BIAS
     if drop < 0:
         drop = -drop
-    if count > 4:
-        count = 4
+    if count > 8:
+        count = 8
     white = drop * _WHITE_DROP >> 6
     if white > 0x7FFF:
         white = 0x7FFF
@@ -257,7 +268,7 @@ def weigh(c: ptr32, x: ptr32, tab: ptr16):
     doubt = drop * gain >> 11
     if doubt > 0x7FFF:
         doubt = 0x7FFF
-    c[NOISE] = _WHITE // count + (white * white >> 5) + (doubt * doubt >> 3)
+    c[NOISE] = _WHITE // count + (white * white >> 5) + (doubt * doubt >> 4)
     slow = drop >> _SLOW_DROP - 1
     if slow > 0x7FF:
         slow = 0x7FF
@@ -266,10 +277,15 @@ def weigh(c: ptr32, x: ptr32, tab: ptr16):
 
 @micropython.viper
 def forecast(c: ptr32, x: ptr32, tab: ptr16):
-    """Each cell's voltage from its own SoC, resistance and slow error; the means over those measured."""
+    """Each cell's voltage from its own SoC, resistance and slow error; the means over those measured.
+
+    A new block begins.
+    """
     row = x[_ROW] - BIAS
     soc = x[_SOC] - BIAS
-    drop = 2 * (c[DROP] - BIAS)
+    drop = 0
+    if c[LAST_DROP] > 0:
+        drop = 2 * (c[LAST_DROP] - BIAS)
     volts = 0
     total = 0
     seen = 0
@@ -281,14 +297,23 @@ def forecast(c: ptr32, x: ptr32, tab: ptr16):
             at = _HIGHEST
         if at < _LOWEST:
             at = _LOWEST
-        volt = (int(ocv(tab, row, at)) >> 6) + ((c[i + GAIN] - BIAS) * drop >> 12) + (c[i + SLOW] - BIAS >> 6)
+        volt = int(ocv(tab, row, at))
+        c[i + OPEN] = volt + BIAS
+        volt = (volt >> 6) + ((c[i + GAIN] - BIAS) * drop >> 12) + (c[i + SLOW] - BIAS >> 6)
         c[i + FORECAST] = volt + BIAS
+        c[i + HELD] = c[i]
         if c[i] < _SPOILT:
             volts += c[i]
             total += volt
             seen += 1
+        c[i] = 0
         i += STRIDE
         n -= 1
+    c[SPAN] = 0
+    c[COUNT] = 0
+    c[MOVED] = 0
+    c[DROP] = BIAS
+    c[NEXT] = 0
     if seen < 2:
         c[FACTOR] = 0
         return
@@ -329,12 +354,12 @@ def compare(c: ptr32, i: int) -> int:
     if c[FACTOR] == 0:
         c[i + LAST] = 0
         return 0
-    if c[i] >= _SPOILT:
+    if c[i + HELD] >= _SPOILT:
         c[i + LAST] = 0
         c[i + D0] = c[i + D0] + _LOST_WALK
         return 0
-    most = 16000 * c[COUNT]
-    volt = (c[i] << 4) - c[MEAN_VOLT]
+    most = c[LIMIT]
+    volt = (c[i + HELD] << 4) - c[MEAN_VOLT]
     if volt > most:
         volt = most
     if volt < -most:
@@ -391,7 +416,7 @@ def linearise(c: ptr32, x: ptr32, tab: ptr16, i: int):
     at_high = int(ocv(tab, row, high))
     at_low = int(ocv(tab, row, low))
     slope = int(ratio(at_high - at_low, high - low)) >> 6
-    bend = at_high + at_low - 2 * int(ocv(tab, row, at)) >> 6
+    bend = at_high + at_low - 2 * (c[i + OPEN] - BIAS) >> 6
     if bend > 0x7FFF:
         bend = 0x7FFF
     if bend < -0x7FFF:
@@ -423,7 +448,7 @@ def linearise(c: ptr32, x: ptr32, tab: ptr16, i: int):
         doubt = wide
     if doubt > 0x3FFF:
         doubt = 0x3FFF
-    noise += doubt * doubt << 1
+    noise += doubt * doubt
     # too steep or too doubtful for their words: the whole equation is scaled down
     one = 0x2000
     while slope > 0x7FFF:
@@ -467,8 +492,8 @@ def correct(c: ptr32, i: int):
     first = noise + (v0 >> 12) * h + ((v0 & 4095) * h >> 12)
     v1 = (d1 >> 15) * f + ((d1 & 0x7FFF) * f >> 15)
     alpha = first + (v1 >> 12) * f + ((v1 & 4095) * f >> 12)
-    if alpha < 0x6666666:
-        if off * off > 10 * alpha:
+    if alpha < 0xCCCCCCC:
+        if off * off > 5 * alpha:
             d0 = 4 * d0
             if d0 > MOST_D0:
                 d0 = MOST_D0
@@ -551,8 +576,7 @@ def judge(c: ptr32, x: ptr32):
     while k < n:
         delta = c[i + DELTA] - mean
         c[i + DELTA] = delta
-        c[i] = 0
-        soc = (x[_SOC] + delta - 2 * BIAS >> 12) * 10000 >> 14
+        soc = (x[_SOC] - BIAS + delta - BIAS >> 12) * 10000 >> 14
         if soc < 0:
             soc = 0
         if soc > 10000:
@@ -582,19 +606,32 @@ def judge(c: ptr32, x: ptr32):
     c[SPREAD_CPCT] = most - least
 
 
-def follow(c: "array[int]", x: "array[int]", tab: "array[int]", cell_mv: "array[int]") -> None:
-    """Differences.follow on the words `c` of the cells, `x` of the mean's filter and its tables `tab`."""
-    add(c, x, cell_mv)
-    if c[SPAN] < _BLOCK_MS and c[COUNT] < _BLOCK_SAMPLES:
-        return
-    weigh(c, x, tab)
-    forecast(c, x, tab)
-    for i in range(HEAD, HEAD + STRIDE * c[CELLS], STRIDE):
+@micropython.native
+def work(c: "array[int]", x: "array[int]", tab: "array[int]", most: int) -> None:
+    """Correct up to `most` cells of the block that is worked at; after the last one judge the string."""
+    n = c[CELLS]
+    at = c[NEXT]
+    end = min(n, at + most)
+    c[NEXT] = end
+    while at < end:
+        i = HEAD + STRIDE * at
         forget(c, i)
         if compare(c, i):
             linearise(c, x, tab, i)
             correct(c, i)
         spread(c, i)
-    judge(c, x)
-    c[SPAN] = c[COUNT] = c[MOVED] = 0
-    c[DROP] = BIAS
+        at += 1
+    if end == n:
+        judge(c, x)
+
+
+def follow(c: "array[int]", x: "array[int]", tab: "array[int]", cell_mv: "array[int]") -> None:
+    """Differences.follow on the words `c` of the cells, `x` of the mean's filter and its tables `tab`."""
+    add(c, x, cell_mv)
+    n = c[CELLS]
+    full = c[SPAN] >= _BLOCK_MS or c[COUNT] >= _BLOCK_SAMPLES
+    if c[NEXT] < n:
+        work(c, x, tab, n if full else (n + _PARTS - 1) // _PARTS)
+    if full:
+        weigh(c, x, tab)
+        forecast(c, x, tab)

@@ -54,8 +54,6 @@ class Ekf:
         self._mean_ma = 0
         self._temp_dc = 250
         self.started = False
-        self.sampled = False
-        """Whether the last `step` ended a sample."""
 
     def start(self, soc_cpct: int, sigma_cpct: int, rested: bool) -> None:
         """Begin at `soc_cpct`, 0..10000, known to `sigma_cpct`; both in 0.01 %.
@@ -100,7 +98,6 @@ class Ekf:
 
     def step(self, snapshot: "Snapshot", estimate: "Estimate") -> None:
         """One period of 100 ms. SoC is unknown (sigma 100 %) until `start` or the first proven rest."""
-        self.sampled = False
         if not self.started:
             if not (snapshot.proven and snapshot.gates == 0):
                 return
@@ -128,7 +125,6 @@ class Ekf:
         self._periods = self._charge_ma_ms = self._seen_ms = self._sum_mv = self._n_mv = 0
         estimate.soc_cpct = self.soc_cpct
         estimate.sigma_cpct = self.sigma_cpct
-        self.sampled = True
 
     def observe(self, dt_ms: int, current_ma: int, cell_16mv: int, temp_dc: int, lost_ms: int = 0) -> None:
         """One sample: mean current over the last dt_ms (1..1000), the mean cell's voltage in 1/16 mV (0: not

@@ -11,7 +11,7 @@ def drive(ekf: Ekf, cells: Differences, random: Random, steps: int, before: int)
     """`steps` random samples: drives and rests, gaps, lost and impossible values; returns the digest."""
     level = 0
     mv = 3000 + random.below(1200)
-    apart = random.below(300)
+    apart = random.below(300) if random.below(4) else random.below(1500)
     cell_mv = array("H", [0] * cells.n_cells)
     for n in range(steps):
         kind = random.below(64)

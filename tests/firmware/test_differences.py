@@ -14,7 +14,7 @@ from ekf_vectors import Random, plain_block
 
 STRINGS = 8
 STEPS = 200
-DIGEST = 352809006
+DIGEST = 1830401488
 
 APART = (-400, 250, 0, 150)
 

@@ -7,6 +7,7 @@ from array import array
 import pytest
 from bms.estimate import differences, differences_kernel, ekf_kernel
 from bms.estimate.differences import Differences
+from bms.estimate.ecm import load
 from bms.estimate.ekf import Ekf
 from bms.int32 import checked
 from difference_vectors import vectors
@@ -28,6 +29,7 @@ def test_no_intermediate_leaves_32_bits(monkeypatch: pytest.MonkeyPatch) -> None
 @given(seed=st.integers(0, 1 << 30), data=st.data())
 def test_whatever_is_measured_stays_within_bounds(seed: int, data: st.DataObject) -> None:
     tables = block(Random(seed))
+    table = load(tables)
     n = data.draw(st.integers(2, 12))
     ekf = Ekf(data.draw(st.sampled_from((100, 2900, 500_000))), tables)
     ekf.start(data.draw(st.integers(0, 10_000)), data.draw(st.integers(0, 10_000)), data.draw(st.booleans()))
@@ -39,7 +41,7 @@ def test_whatever_is_measured_stays_within_bounds(seed: int, data: st.DataObject
         temp_dc = data.draw(st.integers(-2000, 3000))
         mean_16mv = (sum(cell_mv) << 4) // n
         ekf.observe(data.draw(st.sampled_from((1, 100, 1000))), current_ma, mean_16mv, temp_dc)
-        WATCHED.follow(cells.words, ekf.words, cells._tab, cell_mv)
+        WATCHED.follow(cells.words, ekf.words, table, cell_mv)
     assert all(word >= 0 for word in cells.words)
     assert all(8 <= cells.deviation_cpct(i) <= 1500 for i in range(n))
     assert abs(sum(cells.difference_cpct(i) for i in range(n))) <= n

@@ -362,8 +362,9 @@ def compare(c: ptr32, i: int) -> int:
     volt = (c[i + HELD] << 4) - c[MEAN_VOLT]
     if volt > most:
         volt = most
-    if volt < -most:
-        volt = -most
+    most = 0 - most  # viper's unary minus would change `most` wherever it stands
+    if volt < most:
+        volt = most
     volt = volt * c[FACTOR] >> 12
     off = volt - c[i + FORECAST] + c[MEAN_FORECAST]
     if off > 0x7FFF:

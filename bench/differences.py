@@ -171,7 +171,7 @@ def _pooled(label: str, found: list[Found]) -> Iterator[Row]:
         *(np.concatenate([getattr(f, name).ravel() for f in found]) for name in Found.__annotations__)
     )
     yield _row(label, pool)
-    yield Row(f"{label}: differences within 2 sigma", 100 * pool.within, "%", "", "93-99")
+    yield Row(f"{label}: differences within 2 sigma", 100 * pool.within, "%", "", ">= 93")
     error = np.abs(pool.soc)
     note = f"p95 {np.quantile(error, 0.95):.2f}, max {error.max():.2f}"
     yield Row(f"{label}: a cell's SoC, mean error", float(error.mean()), "points", note)

@@ -1,7 +1,8 @@
 """Cost of the state-of-charge filter on the emulated Cortex-M7: instructions and heap bytes of a step.
 
 Counted as in bench/tick.py, for the Python form (viper) and with the native module. A step is one sample
-(1 s); every fourth also corrects the state. What it costs to be called from Python is part of it.
+(1 s); every fourth also corrects the state. What it costs to be called from Python is part of it. A whole
+string is the mean cell's filter and the differences of all cells to it, divided by the cells.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from cloud.twin.device_tables import device_block
 ARCH = "armv7emdp"
 PYTHON, NATIVE = "<= 8000", "<= 600"
 
-_SCRIPT = """
+_SETUP = """
 import gc, json, mps2, sys
 from array import array
 from bms.estimate import ekf as module
@@ -29,7 +30,8 @@ with open("/block", "rb") as _f: _block = _f.read()
 ekf = Ekf(%d, _block)
 ekf.start(7000, 1000, False)
 cost = array("i", [0] * 400)
-
+"""
+_MEAN = """
 def measure(call):
     for n in range(20):
         call(1000, -3000, 3700 * 16, 250)
@@ -66,27 +68,93 @@ inner = inside(module.observe, ekf.words, ekf._tab)
 print(json.dumps([mean, worst, inner, used, "native_ekf" in sys.modules]))
 """
 
+_STRING = """
+from bms.estimate.differences import Differences
+from bms.sample import Estimate, Snapshot
+
+def whole(n):
+    ekf.start(7000, 1000, False)
+    cells = Differences(n, _block)
+    snapshot = Snapshot(n, 1)
+    mv = snapshot.cell_mv
+    for i in range(n):
+        mv[i] = 3680 + 40 * i // n
+    observe, follow, words, step, add = ekf.observe, cells.follow, ekf.words, ekf.step, cells.step
+    def sample(current_ma):
+        start = mps2.counts()
+        observe(1000, current_ma, 3700 * 16, 250)
+        follow(words, mv)
+        return mps2.counts() - start & 0x3fffffff
+    def second(current_ma):
+        snapshot.current_ma = current_ma
+        snapshot.charge_ma_ms = current_ma * 100
+        start = mps2.counts()
+        for _ in range(10):
+            step(snapshot, estimate)
+            add(snapshot, ekf)
+        return mps2.counts() - start & 0x3fffffff
+    estimate = Estimate()
+    snapshot.proven = snapshot.fast_known = snapshot.cells_known = snapshot.temps_known = True
+    snapshot.temp_min_dc = snapshot.temp_max_dc = 250
+    figures = []
+    taken = array("i", [0] * 160)
+    for call in (sample, second):
+        gc.collect()
+        gc.disable()
+        before = gc.mem_alloc()
+        for n in range(160):
+            taken[n] = call(-3000 if n & 8 else -500)
+        used = gc.mem_alloc() - before
+        gc.enable()
+        figures += [sum(taken) * 40 // 160, max(taken) * 40, used]
+    return figures
+
+print(json.dumps([whole(16), whole(96), "native_differences" in sys.modules]))
+"""
+
 
 def run() -> list[Row]:
     """Instructions of a step, on average and at worst, and heap bytes of 400 steps, in either form."""
     if lack := emulator.missing() or native.missing(ARCH):
         return [Row("EKF step", 0, "instructions", f"not measured: {lack}")]
     cell = load_cell("lg_hg2")
-    script = _SCRIPT % round(1000 * cell.capacity_ah)
+    setup = _SETUP % round(1000 * cell.capacity_ah)
     rows: list[Row] = []
     for form, files, target in (("viper", {}, PYTHON), ("native", native.board_files(ARCH), NATIVE)):
         with tempfile.TemporaryDirectory(prefix="ck-bench-") as name:
             nvm = emulator.blank_nvm(Path(name) / "nvm.bin")
             write_files(nvm, {**files, "/block": device_block(cell)})
             with emulator.ReplBoard(Path(name), icount=emulator.COUNTED, nvm=nvm) as board:
-                rows += _rows(form, board.exec(script, 300), target)
+                rows += _rows(form, board.exec(setup + _MEAN, 300), target)
+                rows += _string_rows(form, board.exec(setup + _STRING, 300), target)
     return rows
+
+
+def _string_rows(form: str, output: str, target: str) -> list[Row]:
+    few, many, is_native = json.loads(output)
+    _check(form, is_native)
+    rows: list[Row] = []
+    for cells, (mean, worst, used, second, _, _) in ((16, few), (96, many)):
+        label = f"EKF, whole string of {cells}, {form}"
+        rows += [
+            Row(f"{label}, per cell", mean // cells, "instructions", "one sample of 1 s, on average", target),
+            Row(f"{label}, per cell, worst", worst // cells, "instructions", "of 1 s"),
+            Row(
+                f"{label}, per cell, ten periods", second // cells, "instructions", "as step is called in 1 s"
+            ),
+            Row(f"{label}, heap over 160 steps", used, "B", "", "0"),
+        ]
+    return rows
+
+
+def _check(form: str, is_native: bool) -> None:
+    if is_native != (form == "native"):
+        raise RuntimeError(f"the board ran the other form than {form}: the figures mean nothing")
 
 
 def _rows(form: str, output: str, target: str) -> list[Row]:
     mean, worst, inner, used, is_native = json.loads(output)
-    if is_native != (form == "native"):
-        raise RuntimeError(f"the board ran the other form than {form}: the figures mean nothing")
+    _check(form, is_native)
     return [
         Row(f"EKF step, {form}", mean, "instructions", "Ekf.observe, one sample of 1 s", target),
         Row(f"EKF step, {form}, inner call", inner, "instructions", "without the method round it"),

@@ -1,34 +1,16 @@
 // The state-of-charge filter's sample in C: bms/estimate/ekf_sample.py and ekf_kernel.py, which say what it
 // does and in which units. The functions have the same names and the same order of operations.
-#include "kernel.h"
-
-enum {
-    SOC, ERROR, GAIN, OFFSET, HYST, D0, D1, D2, D3, U01, U02, U12, U03, U13, U23, SPAN, WEIGHT, MEAN,
-    R0, R1, R2, ROW, DROP, DT, RATE, VOLT, TEMP, SIGMA, REST, H, K = 33, NOISE = 37, V1, V2, PAST, QUIET,
-    F, ALPHA = 46, CAPACITY = 50, SHIFT, HISTORY, ODD, UNSEEN, SOC_CPCT, SIGMA_CPCT, WORDS,
-};
+#include "ekf.h"
 
 enum {
     WHITE = 5030, WHITE_QUIET = 656, WHITE_IR = 238, WHITE_V1 = 78, WHITE_DROP = 20,
     SLOW = 190, SLOW_HYST = 56, SLOW_R = 1, SLOW_TAU_DS = 25000, SLOW_EMPTY = 350,
     GAIN_VARIANCE = 21045000, GAIN_TAU_DS = 40000, OFFSET_DROP = 63, PAST_WEIGHT = 33, WALK_OFFSET = 44,
     LEAST_SOC = 8640, CURVED = 256, NO_SURPRISE = 429000, NEAR = 0x140000, ONE = 0x4000000,
-    OCV_COLUMNS = 129, R_COLUMNS = 33, ASINH_COLUMNS = 65, HEAD = 8,
     LEAST_MV = 500, MOST_MV = 6000, BLOCK_MS = 4000, FLOOR_CPCT = 30, LOADED = 56, BEFORE = 79,
     UNSEEN_VARIANCE = 5, UNSEEN_MAX_MS = 3600000, GATE = 20 << 8, RESTART_BLOCKS = 3,
     RESTART_VARIANCE = 42949673, D_MAX = 0x8000000,
 };
-
-typedef int32_t *words_t;
-typedef const uint16_t *tables_t;
-
-static inline int32_t get(words_t x, int i) {
-    return x[i] - BIAS;
-}
-
-static inline void put(words_t x, int i, int32_t value) {
-    x[i] = value + BIAS;
-}
 
 static int32_t settle(int32_t ms, int32_t tau_ds) {
     int32_t x = floor_div_by(ms * 10486, tau_ds);
@@ -41,26 +23,6 @@ static int32_t settle(int32_t ms, int32_t tau_ds) {
     return (x << 12) / (4096 + x) << 6;
 }
 
-// Python halves both, one bit after the other, until d is below 2^19.
-static int32_t ratio(int32_t n, int32_t d) {
-    int bits = 13 - __builtin_clz(d);
-    if (bits > 0) {
-        d >>= bits;
-        n >>= bits;
-    }
-    int32_t whole = floor_div(n, d);
-    if (whole >= 31) {
-        return 0x1F000000;
-    }
-    if (whole < -31) {
-        return -0x1F000000;
-    }
-    uint32_t rest = (uint32_t)(n - whole * d) << 12;
-    uint32_t part = rest / (uint32_t)d;
-    rest = (rest - part * d) << 12;
-    return (whole << 24) + (part << 12) + rest / (uint32_t)d;
-}
-
 static int32_t product_over(int32_t k, int32_t f, int32_t d) {
     int32_t n = ((k >> 13) * f >> 6) + ((k & 0x1FFF) * f >> 19);
     if (d < 0x80000 && n < 0x40000 && n > -0x40000) {
@@ -68,21 +30,6 @@ static int32_t product_over(int32_t k, int32_t f, int32_t d) {
         d <<= 8;
     }
     return ratio(n, d);
-}
-
-static inline int32_t between(int32_t low, int32_t high, int32_t weight) {
-    return low + ((high - low) * weight >> 8);
-}
-
-static int32_t ocv(tables_t tab, int32_t row, int32_t soc) {
-    int32_t weight = row & 511;
-    int32_t k = at_most(at_least(soc >> 19, 0), 127);
-    int32_t g = (soc - (k << 19)) >> 9;
-    tables_t at = tab + HEAD + 4 * tab[2] + (row >> 9) * OCV_COLUMNS + k;
-    int32_t low = (at[0] << 8) + ((at[1] - at[0]) * g >> 2);
-    at += OCV_COLUMNS;
-    int32_t high = (at[0] << 8) + ((at[1] - at[0]) * g >> 2);
-    return low + (((high - low) >> 2) * weight >> 6);
 }
 
 static inline tables_t hysteresis_of(tables_t tab) {
@@ -465,11 +412,6 @@ static void sample(
         close_block(x, tab);
     }
     x[SOC_CPCT] = at_most(at_least((get(x, SOC) >> 12) * 10000 >> 14, 0), 10000);
-}
-
-// As words_needed in ecm.py.
-static inline size_t tables_bytes(tables_t tab) {
-    return 2 * (HEAD + tab[2] * (4 + OCV_COLUMNS + 3 * R_COLUMNS) + OCV_COLUMNS + ASINH_COLUMNS);
 }
 
 // observe(words, tables, dt_ms, current_ma, cell_16mv, temp_dc, lost_ms)

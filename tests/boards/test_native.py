@@ -22,12 +22,14 @@ ROOT = Path(__file__).resolve().parents[2]
 TESTS = ROOT / "tests" / "firmware"
 BOARD = "armv7emdp"
 STEPS = 40
-HELPERS = ("run_tests", "ekf_vectors", "lstm_vectors", "lstm_golden", "test_ekf", "test_lstm")
+HELPERS = ("run_tests", "ekf_vectors", "difference_vectors", "lstm_vectors", "lstm_golden")
+TESTED = ("test_ekf", "test_differences", "test_lstm")
+LOADED = "['native_differences', 'native_ekf', 'native_lstm']"
 
-SUITES = """
+SUITES = f"""
 import sys
 import run_tests
-failed = run_tests.run("test_ekf") + run_tests.run("test_lstm")
+failed = sum([run_tests.run(name) for name in {TESTED}])
 print(failed, sorted(name for name in sys.modules if name.startswith("native_")))
 """
 NETWORK = """
@@ -42,10 +44,11 @@ for text in {networks!r}:
 REFUSED = """
 from array import array
 from bms.estimate import ekf_kernel as k
+from native_differences import follow
 from native_ekf import observe
 from native_lstm import step
 from ekf_vectors import block
-import ekf_vectors, bms.estimate.ecm
+import ekf_vectors, bms.estimate.ecm, bms.estimate.differences
 tables = bms.estimate.ecm.load(block(ekf_vectors.Random(1)))
 words = array("i", [k.BIAS] * k.CAPACITY + [0] * (k.WORDS - k.CAPACITY))
 def refused(call, *args):
@@ -59,6 +62,13 @@ refused(observe, words[:-1], tables, 1000, 0, 50000, 250, 0)
 refused(observe, words, tables[:-1], 1000, 0, 50000, 250, 0)
 refused(observe, words, tables, 1000, 0, 50000, 250, 0)
 refused(observe, 5, tables, 1000, 0, 50000, 250, 0)
+cells = bms.estimate.differences.Differences(3, block(ekf_vectors.Random(1))).words
+cell_mv = array("H", [3600] * 3)
+refused(follow, cells[:-1], words, tables, cell_mv)
+refused(follow, cells, words[:-1], tables, cell_mv)
+refused(follow, cells, words, tables[:-1], cell_mv)
+refused(follow, cells, words, tables, cell_mv[:-1])
+refused(follow, array("i", [0] * 100), words, tables, cell_mv)
 refused(step, [(1, 2, 3)], (1, 2, 3, 4, 5), 0, 0)
 refused(step, [], (1, 2, 3), 0, 0)
 """
@@ -85,7 +95,7 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[emulator.ReplBoa
     """An emulated board with the native modules in /lib and the vectors beside them."""
     folder = tmp_path_factory.mktemp("native")
     files = native.board_files(BOARD)
-    for name in HELPERS:
+    for name in HELPERS + TESTED:
         out = folder / f"{name}.mpy"
         cross = [str(emulator.MPY_CROSS), f"-march={BOARD}", "-s", f"{name}.py", "-o", str(out)]
         subprocess.run([*cross, str(TESTS / f"{name}.py")], check=True)
@@ -116,17 +126,19 @@ def network_code() -> str:
     return NETWORK.format(networks=texts, units=9, steps=STEPS)
 
 
-def test_both_are_loaded_on_the_unix_port_and_pass_its_tests(x64: Path) -> None:
-    assert on_unix(SUITES, x64).splitlines()[-1] == "0 ['native_ekf', 'native_lstm']"
+def test_all_are_loaded_on_the_unix_port_and_pass_its_tests(x64: Path) -> None:
+    assert on_unix(SUITES, x64).splitlines()[-1] == f"0 {LOADED}"
 
 
 def test_without_them_the_python_forms_run() -> None:
-    code = "import bms.estimate.ekf, bms.estimate.lstm\nprint([m for m in sys.modules if 'native' in m])"
+    code = (
+        "import bms.estimate.differences, bms.estimate.lstm\nprint([m for m in sys.modules if 'native' in m])"
+    )
     assert on_unix(code, None).strip() == "[]"
 
 
-def test_both_are_loaded_on_the_board_and_pass_its_tests(board: emulator.ReplBoard) -> None:
-    assert board.exec(SUITES, 240).splitlines()[-1] == "0 ['native_ekf', 'native_lstm']"
+def test_all_are_loaded_on_the_board_and_pass_its_tests(board: emulator.ReplBoard) -> None:
+    assert board.exec(SUITES, 480).splitlines()[-1] == f"0 {LOADED}"
 
 
 def test_networks_of_any_scale_and_alignment(x64: Path, board: emulator.ReplBoard) -> None:
@@ -138,7 +150,8 @@ def test_networks_of_any_scale_and_alignment(x64: Path, board: emulator.ReplBoar
 
 
 def test_what_would_read_elsewhere_is_refused(x64: Path, board: emulator.ReplBoard) -> None:
-    expected = ["ValueError", "ValueError", "ZeroDivisionError", "TypeError", "ValueError", "ValueError"]
+    of_the_filter = ["ValueError", "ValueError", "ZeroDivisionError", "TypeError"]
+    expected = of_the_filter + ["ValueError"] * 7
     assert on_unix(REFUSED, x64).split() == expected
     assert board.exec(REFUSED).split() == expected
 

@@ -15,8 +15,8 @@ TEXT = """# State of charge
 The device estimates the mean cell's state of charge with an extended Kalman filter in 32-bit integers
 (`firmware/bms/estimate/ekf.py`, arithmetic in `ekf_kernel.py`): one source for CPython, bytecode and machine
 code, equal to the bit, nothing allocated. It reads a cell file's tables (`cloud/twin/device_tables.py`).
-A board that was given that (`python -m boards.tools.provision ... --cell NAME`) and has the memory runs it,
-with all that is built on it (`bms/estimate/observer.py`); others count coulombs.
+A board that was given those (`cellkeeper cell-tables`, boards/README.md) and has the memory runs it, with all
+that is built on it (`bms/estimate/observer.py`); others count coulombs.
 `cellkeeper replay FILE --cell CELL --target cpython|unix|mps2_an500 --out OUT` runs it over a log.
 
 ## States

@@ -1,8 +1,8 @@
 """Writes a board's identity into its NVM, and its network files where they are given.
 
 `--network FILE` is the board's network.json, `--certificates FOLDER` holds ca.der and, for a client
-certificate, client.der and client.key. `--cell NAME` writes the tables of a cell file, by which the board
-estimates with a filter instead of counting charge.
+certificate, client.der and client.key. `--cell FILE` (cellkeeper cell-tables) holds the tables by which the
+board estimates with a filter instead of counting charge.
 """
 
 import argparse
@@ -12,15 +12,17 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
+from bms.estimate import ecm
+from bms.memory import cell as cell_memory
 from bms.memory import identity
+from bms.memory.layout import CELL
 from bms.tables.params import CHEMISTRIES
 
 from boards.tools import boardfile
 from boards.tools.boardfile import BoardError, BoardFile
 from boards.tools.flash import check_port
-from cloud.twin.cell import CellFileError, load_cell
-from cloud.twin.device_image import cell_image
 
 _CERTIFICATES = ("ca.der", "client.der", "client.key")
 
@@ -80,17 +82,30 @@ def _fields(chosen: argparse.Namespace) -> dict[str, object]:
     return fields
 
 
-def _cell(name: str | None, chemistry: str) -> bytes:
-    """The image of the tables of a cell file; BoardError for one that does not suit."""
-    if name is None:
+class _Blank:
+    """A blank NVM with an image in the place of the cell's tables, to be read only."""
+
+    def __init__(self, image: bytes) -> None:
+        self._image = image + b"\xff" * (cell_memory.MOST_BYTES - len(image))
+
+    def read(self, addr: int, buf: bytearray) -> None:
+        """Fill `buf` from the address."""
+        at = addr - CELL
+        buf[:] = self._image[at : at + len(buf)]
+
+
+def _cell(path: Path | None) -> bytes:
+    """The tables in a file that `cellkeeper cell-tables` wrote; BoardError for another."""
+    if path is None:
         return b""
     try:
-        cell = load_cell(name)
-    except CellFileError as error:
-        raise BoardError(str(error)) from error
-    if cell.chemistry != chemistry:
-        raise BoardError(f"cell {name} is {cell.chemistry}, the pack {chemistry}")
-    return cell_image(cell)
+        image = path.read_bytes()
+        ecm.load(cell_memory.load(cast("Any", _Blank(image)))[cell_memory.ECM])
+    except OSError as error:
+        raise BoardError(f"cell tables {path}: {error.strerror}") from error
+    except (KeyError, ValueError) as error:
+        raise BoardError(f"{path} holds no tables of a cell, cellkeeper cell-tables writes them") from error
+    return image
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -104,7 +119,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--temps", required=True, type=int, help="temperature sensors")
     parser.add_argument("--capacity-mah", required=True, type=int, help="usable capacity of one string")
     parser.add_argument(
-        "--cell", help="cell file: a name or a path; without one the board counts charge only"
+        "--cell", type=Path, help="file of cellkeeper cell-tables; without it charge is counted"
     )
     parser.add_argument("--user", help="MQTT user")
     parser.add_argument("--password-file", type=Path, help="file with the MQTT password")
@@ -118,7 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = _arguments(arguments)
     try:
         row = boardfile.read(chosen.board)
-        program = script(_fields(chosen), _cell(chosen.cell, chosen.chemistry))
+        program = script(_fields(chosen), _cell(chosen.cell))
         copies = files(row, chosen.network, chosen.certificates)
         check_port(row, chosen.port)
         # from a file that only we can read: a command line shows the password to everybody here

@@ -83,8 +83,8 @@ def test_the_program_writes_the_cells_tables_and_forgets_the_old_ones(
         (WORDS + " 3000 --network gone.json", "network file gone.json is not there"),
         (WORDS + " 3000 --certificates .", "holds no ca.der"),
         (WORDS.replace("esp32", "esp99") + " 3000", "unknown board 'esp99'"),
-        (WORDS + " 3000 --cell gone", "gone"),
-        (WORDS + " 3000 --cell lg_hg2", "cell lg_hg2 is nmc, the pack lfp"),
+        (WORDS + " 3000 --cell gone", "cell tables gone: No such file"),
+        (WORDS + " 3000 --cell /dev/null", "/dev/null holds no tables of a cell"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(

@@ -20,7 +20,7 @@ _BLANK = 0xFFFF
 
 def load(nvm: "Nvm") -> "dict[int, bytearray]":
     """The parts by their id; none where the board was told nothing. One that is cut off is left out."""
-    parts: "dict[int, bytearray]" = {}
+    found: "dict[int, bytearray]" = {}
     head = bytearray(_HEAD)
     at = 0
     while at + _HEAD <= MOST_BYTES:
@@ -30,10 +30,10 @@ def load(nvm: "Nvm") -> "dict[int, bytearray]":
         at += _HEAD
         if part == _BLANK or at + size > MOST_BYTES:
             break
-        parts[part] = bytearray(size)
-        nvm.read(CELL + at, parts[part])
+        found[part] = bytearray(size)
+        nvm.read(CELL + at, found[part])
         at += size + (size & 1)
-    return parts
+    return found
 
 
 def image(parts: "dict[int, bytes]") -> bytearray:

@@ -90,7 +90,7 @@ LIMITS = """
   takes from a cell is not told to the filter.
 * Cost: see the rows. The native module (`firmware/native/ekf.c`) is seven times as fast as the Python form,
   to the bit, and still over its bound. With the cells' differences and divided by the cells, a string of 16
-  or 96 is within; called from Python ten times a second, as `step` is, it is not (ten periods).
+  or 96 is within; gathering the second's means in Python costs more than the filter (ten periods).
 """
 
 

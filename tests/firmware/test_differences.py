@@ -6,9 +6,8 @@ from array import array
 import micropython
 from bms.estimate import ecm
 from bms.estimate.differences import MOST_CELLS, Differences
-from bms.estimate.differences_kernel import COUNT
 from bms.estimate.ekf import Ekf
-from bms.sample import UNKNOWN_CPCT, Estimate, Snapshot
+from bms.sample import UNKNOWN_CPCT
 from difference_vectors import vectors
 from ekf_vectors import Random, plain_block
 
@@ -248,24 +247,6 @@ def test_any_current_and_temperature_are_survived():
         for i in range(4):
             assert 0 <= string.cells.soc_cpct[i] <= 10_000
             assert 8 <= string.cells.deviation_cpct(i) <= 1500
-
-
-def test_a_period_counts_where_a_sample_of_the_mean_ended():
-    block = plain_block()
-    ekf = Ekf(3000, block)
-    cells = Differences(2, block)
-    estimate = Estimate()
-    snapshot = Snapshot(2, 1)
-    snapshot.proven = snapshot.fast_known = snapshot.cells_known = snapshot.temps_known = True
-    snapshot.temp_min_dc = snapshot.temp_max_dc = 250
-    snapshot.cell_mv[0], snapshot.cell_mv[1] = 3610, 3590
-    for _ in range(300):
-        ekf.step(snapshot, estimate)
-        cells.step(snapshot, ekf)
-    # the first sample of the mean's filter is a block of its own, and not seen
-    assert cells.words[COUNT] == 29 % 8
-    assert cells.soc_cpct[0] > cells.soc_cpct[1]
-    assert abs(cells.difference_cpct(0) - 100) < 30
 
 
 def test_steps_allocate_nothing():

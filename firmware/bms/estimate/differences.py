@@ -16,7 +16,7 @@ steps of the current do to its voltage. A voltage that nothing explains widens i
 
 from array import array
 
-from bms.estimate import differences_kernel as k, ekf_kernel
+from bms.estimate import differences_kernel as k
 from bms.estimate.ecm import load
 from bms.sample import UNKNOWN_CPCT
 
@@ -24,11 +24,6 @@ try:
     from native_differences import follow
 except ImportError:
     from bms.estimate.differences_kernel import follow
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from bms.estimate.ekf import Ekf
-    from bms.sample import Snapshot
 
 MOST_CELLS = 128
 _LEAST_CPCT = 10
@@ -53,7 +48,6 @@ class Differences:
         self.words = array("i", [0] * (cells + 2 * n_cells))
         self.soc_cpct = memoryview(self.words)[cells : cells + n_cells]
         self.sigma_cpct = memoryview(self.words)[cells + n_cells :]
-        self._span = ekf_kernel.BIAS
         self.start(spread_cpct)
 
     def start(self, spread_cpct: int) -> None:
@@ -74,13 +68,6 @@ class Differences:
             c[at + k.DEVIATION] = deviation
             self.sigma_cpct[n] = UNKNOWN_CPCT
             self.soc_cpct[n] = 0
-
-    def step(self, snapshot: "Snapshot", ekf: "Ekf") -> None:
-        """One period of 100 ms, after the mean's `Ekf.step`: follows where that has ended a sample."""
-        span = ekf.words[ekf_kernel.SPAN]
-        if span != self._span:
-            self._span = span
-            self.follow(ekf.words, snapshot.cell_mv)
 
     def follow(self, words: "array[int]", cell_mv: "array[int]") -> None:
         """After each sample of the mean's filter (`Ekf.observe`): its words, the cells' voltages in mV.

@@ -7,13 +7,13 @@ import machine
 import mps2
 import os
 
-from bms.estimate.observer import Observer
 from bms.link.afe_serial import SerialAfe
 from hal.clock import Clock
 from hal.rig import Gate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from bms.estimate.observer import Observer
     from collections.abc import Callable
 
 
@@ -89,7 +89,6 @@ class Board:
 
     name = "mps2_an500"
     safety_timer = mps2.SAFETY_TIMER
-    observer = Observer
 
     def __init__(self) -> None:
         self.afe = SerialAfe(mps2.DmaLine() if mps2.dma_line() else mps2.UART(1))
@@ -100,6 +99,13 @@ class Board:
         self.watchdog = Watchdog()
         self.machine = os.uname().machine
         self._cause: int = machine.reset_cause()
+
+    @property
+    def observer(self) -> "type[Observer]":
+        """Loaded only where it is asked for: it takes heap."""
+        from bms.estimate.observer import Observer
+
+        return Observer
 
     def random_u32(self) -> int:
         """32 bits mixed from the rig's seed and the time it took to come: the emulator has no entropy."""

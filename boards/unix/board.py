@@ -14,7 +14,6 @@ import struct
 import sys
 import time
 
-from bms.estimate.observer import Observer
 from bms.link.afe_serial import SerialAfe
 from bms.sample import TICK_MS
 from hal.nor import SECTOR, Nor
@@ -22,6 +21,7 @@ from hal.rig import Gate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from bms.estimate.observer import Observer
     from collections.abc import Callable
 
 MICROPYTHON = sys.implementation.name == "micropython"
@@ -236,7 +236,6 @@ class Board:
 
     name = "unix"
     safety_timer = "scheduled"
-    observer = Observer
 
     def __init__(self) -> None:
         self._stream = AfeStream(_setting("CELLKEEPER_AFE"))
@@ -250,6 +249,13 @@ class Board:
         self._callback: "Callable[[int], None] | None" = None
         self._period_ms = 0
         self._due_ms = 0
+
+    @property
+    def observer(self) -> "type[Observer]":
+        """Loaded only where it is asked for: it takes heap."""
+        from bms.estimate.observer import Observer
+
+        return Observer
 
     def random_u32(self) -> int:
         """32 random bits from the operating system."""

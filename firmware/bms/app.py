@@ -76,10 +76,11 @@ class App:
     def _estimator(self, limits: "dict[str, int]") -> "Estimator":
         """The observer where board and provisioning have what it needs, else a counter."""
         board, who = self.board, self.identity
-        parts = cell.load(board.nvm) if board.observer else None
-        if board.observer and parts:
+        parts = cell.load(board.nvm)
+        observer = board.observer if parts else None
+        if observer:
             try:
-                return board.observer(limits, who.series, parts, self.recorder.memory.state)
+                return observer(limits, who.series, parts, self.recorder.memory.state)
             except ValueError as error:
                 board.afe.log("counts charge only: %s" % error)
         return CoulombCounter(who.capacity_mah, who.chemistry)

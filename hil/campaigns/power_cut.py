@@ -25,6 +25,8 @@ from hil.targets import TargetError
 from hil.targets.base import ROOT
 
 _SAVE_EVERY = 20
+_A_LIFE = 200
+"""Simulated cuts that are made in one life: each life begins anew."""
 
 
 class Campaign:
@@ -80,7 +82,7 @@ def simulated_cuts(seed: int, first: int, count: int) -> Iterator[dict[str, Any]
     at: range | list[int] = range(points)
     if count:
         at = sorted(random.Random(f"{seed}").sample(at, min(count, points)))  # noqa: S311
-    for begin in range(first // 2, len(at), _SAVE_EVERY):
+    for begin in range(first // 2, len(at), _A_LIFE):
         batch: list[dict[str, Any]] = []
 
         def on_cut(
@@ -90,7 +92,7 @@ def simulated_cuts(seed: int, first: int, count: int) -> Iterator[dict[str, Any]
                 {"n": point, "torn": found.torn, "half_erased": found.half_erased, "problems": problems}
             )
 
-        Life(seed, at[begin : begin + _SAVE_EVERY], on_cut).run()
+        Life(seed, at[begin : begin + _A_LIFE], on_cut).run()
         yield from batch
 
 

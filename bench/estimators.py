@@ -64,7 +64,7 @@ def heap(call):
 mean, worst = measure(ekf.observe)
 used = heap(ekf.observe)
 ekf.start(7000, 1000, False)
-inner = inside(module.observe, ekf.words, ekf._tab)
+inner = inside(module.observe, ekf.words, ekf.tab)
 print(json.dumps([mean, worst, inner, used, "native_ekf" in sys.modules]))
 """
 

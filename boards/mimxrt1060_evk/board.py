@@ -19,14 +19,11 @@ that, so no end of it can be kept apart with the firmware that is published.
 
 import machine
 
+from bms.estimate.late import observer
 from hal.afe import I2C_HZ, I2C_TIMEOUT_US, SPI_HZ, front_end
 from hal.net import Lan, link
 from hal.nor import FileNor
 from hal.parts import AFE_BAUD, Gate, MachineBoard, Watchdog
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from bms.estimate.observer import Observer
 
 PIN_NEGATIVE = "D2"
 PIN_PRECHARGE = "D3"
@@ -68,10 +65,4 @@ class Board(MachineBoard):
         self.afe = front_end(ROOT, self.nvm, _uart, _i2c, _spi, PINS_FEEDBACK)
         self.watchdog = Watchdog(LONGEST_WATCHDOG_MS)
         self.link = link(Lan, ROOT)
-
-    @property
-    def observer(self) -> "type[Observer]":
-        """Loaded only where it is asked for: it takes heap."""
-        from bms.estimate.observer import Observer
-
-        return Observer
+        self.observer = observer

@@ -7,13 +7,13 @@ import machine
 import mps2
 import os
 
+from bms.estimate.late import observer
 from bms.link.afe_serial import SerialAfe
 from hal.clock import Clock
 from hal.rig import Gate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from bms.estimate.observer import Observer
     from collections.abc import Callable
 
 
@@ -94,18 +94,12 @@ class Board:
         self.afe = SerialAfe(mps2.DmaLine() if mps2.dma_line() else mps2.UART(1))
         self.gate = Gate()
         self.link = Link()
+        self.observer = observer
         self.nvm = Nvm()
         self.clock = Clock()
         self.watchdog = Watchdog()
         self.machine = os.uname().machine
         self._cause: int = machine.reset_cause()
-
-    @property
-    def observer(self) -> "type[Observer]":
-        """Loaded only where it is asked for: it takes heap."""
-        from bms.estimate.observer import Observer
-
-        return Observer
 
     def random_u32(self) -> int:
         """32 bits mixed from the rig's seed and the time it took to come: the emulator has no entropy."""

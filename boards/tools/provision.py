@@ -12,7 +12,6 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
 
 from bms.estimate import ecm
 from bms.memory import cell as cell_memory
@@ -94,17 +93,21 @@ class _Blank:
         buf[:] = self._image[at : at + len(buf)]
 
 
-def _cell(path: Path | None) -> bytes:
-    """The tables in a file that `cellkeeper cell-tables` wrote; BoardError for another."""
+def _cell(path: Path | None, chemistry: str) -> bytes:
+    """The tables in a file that `cellkeeper cell-tables` wrote; BoardError for another, or another cell's."""
     if path is None:
         return b""
     try:
         image = path.read_bytes()
-        ecm.load(cell_memory.load(cast("Any", _Blank(image)))[cell_memory.ECM])
+        parts = cell_memory.load(_Blank(image))
+        ecm.load(parts[cell_memory.ECM])
+        found = CHEMISTRIES[parts[cell_memory.CHEMISTRY][0]]
     except OSError as error:
         raise BoardError(f"cell tables {path}: {error.strerror}") from error
-    except (KeyError, ValueError) as error:
+    except (LookupError, ValueError) as error:
         raise BoardError(f"{path} holds no tables of a cell, cellkeeper cell-tables writes them") from error
+    if found != chemistry:
+        raise BoardError(f"{path} holds the tables of a cell that is {found}, --chemistry says {chemistry}")
     return image
 
 
@@ -133,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = _arguments(arguments)
     try:
         row = boardfile.read(chosen.board)
-        program = script(_fields(chosen), _cell(chosen.cell))
+        program = script(_fields(chosen), _cell(chosen.cell, chosen.chemistry))
         copies = files(row, chosen.network, chosen.certificates)
         check_port(row, chosen.port)
         # from a file that only we can read: a command line shows the password to everybody here

@@ -14,6 +14,7 @@ import struct
 import sys
 import time
 
+from bms.estimate.late import observer
 from bms.link.afe_serial import SerialAfe
 from bms.sample import TICK_MS
 from hal.nor import SECTOR, Nor
@@ -21,7 +22,6 @@ from hal.rig import Gate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from bms.estimate.observer import Observer
     from collections.abc import Callable
 
 MICROPYTHON = sys.implementation.name == "micropython"
@@ -241,6 +241,7 @@ class Board:
         self._stream = AfeStream(_setting("CELLKEEPER_AFE"))
         self.afe = SerialAfe(self._stream)
         self.gate = Gate()
+        self.observer = observer
         self.link = Link(os.getenv("CELLKEEPER_BROKER") or "")
         self.nvm = FileNvm(_setting("CELLKEEPER_NVM"))
         self.clock = Clock(self.afe)
@@ -249,13 +250,6 @@ class Board:
         self._callback: "Callable[[int], None] | None" = None
         self._period_ms = 0
         self._due_ms = 0
-
-    @property
-    def observer(self) -> "type[Observer]":
-        """Loaded only where it is asked for: it takes heap."""
-        from bms.estimate.observer import Observer
-
-        return Observer
 
     def random_u32(self) -> int:
         """32 random bits from the operating system."""

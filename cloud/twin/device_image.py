@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 from bms.memory import cell as memory
+from bms.tables.params import CHEMISTRIES
 
 from cloud.twin.cell import CellFile, CellFileError, load_cell
 from cloud.twin.device_tables import device_block
@@ -14,7 +15,12 @@ from cloud.twin.thermal_table import thermal_block
 
 def cell_image(cell: CellFile) -> bytes:
     """For `memory.write`, or for a new NVM file. Raises ValueError when a table does not fit its words."""
-    return bytes(memory.image({memory.ECM: device_block(cell), memory.THERMAL: thermal_block(cell)}))
+    parts = {
+        memory.CHEMISTRY: bytes([CHEMISTRIES.index(cell.chemistry)]),
+        memory.ECM: device_block(cell),
+        memory.THERMAL: thermal_block(cell),
+    }
+    return bytes(memory.image(parts))
 
 
 @click.command("cell-tables")

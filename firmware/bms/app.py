@@ -4,7 +4,6 @@ import gc
 import sys
 
 from bms import VERSION
-from bms.control import PERIOD_MS
 from bms.control.control import Control
 from bms.deadlines import CONTROL, ESTIMATOR, LEAK, LINK, MEMORY, RECORDER, REPORTS, Deadlines
 from bms.estimate.coulomb import CoulombCounter
@@ -13,7 +12,7 @@ from bms.link.reports import Reports
 from bms.memory import boots, cell, identity
 from bms.memory.recorder import Recorder
 from bms.safety.kernel import TICKS_MASK, Kernel
-from bms.sample import TICK_MS, Command, Estimate, Sample, Snapshot
+from bms.sample import PERIOD_MS, TICK_MS, Command, Estimate, Sample, Snapshot
 from bms.tables import signals
 from bms.tables.signals import WELD_TEST
 
@@ -77,10 +76,10 @@ class App:
         """The observer where board and provisioning have what it needs, else a counter."""
         board, who = self.board, self.identity
         parts = cell.load(board.nvm)
-        observer = board.observer if parts else None
-        if observer:
+        if parts and board.observer:
             try:
-                return observer(limits, who.series, parts, self.recorder.memory.state)
+                cell.check(parts, who.chemistry)
+                return board.observer(limits, who.series, parts, self.recorder.memory.state)
             except ValueError as error:
                 board.afe.log("counts charge only: %s" % error)
         return CoulombCounter(who.capacity_mah, who.chemistry)

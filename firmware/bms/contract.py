@@ -93,16 +93,20 @@ class Link(Protocol):
         ...
 
 
-class Nvm(Protocol):
+class ReadableNvm(Protocol):
+    """Non-volatile memory, or a picture of it."""
+
+    def read(self, addr: int, buf: bytearray, /) -> None:
+        """Fill buf from addr on."""
+        ...
+
+
+class Nvm(ReadableNvm, Protocol):
     """Non-volatile memory with NOR rules: erase 4 KiB to 0xFF, program up to 256 B, bits 1 -> 0 only."""
 
     @property
     def size(self) -> int:
         """Bytes."""
-        ...
-
-    def read(self, addr: int, buf: bytearray, /) -> None:
-        """Fill buf from addr on."""
         ...
 
     def program(self, addr: int, data: "bytes | bytearray", /) -> None:
@@ -158,6 +162,10 @@ class Estimator(Protocol):
         ...
 
 
+MakeObserver = Callable[[dict[str, int], int, dict[int, bytearray], Journal], Estimator]
+"""Makes an estimator from parameters by name, cells in series, parts of memory/cell.py, the state journal."""
+
+
 class SafetyParts(Protocol):
     """The part of a board that the safety tick needs."""
 
@@ -181,9 +189,8 @@ class Board(SafetyParts, Protocol):
     def clock(self) -> Clock: ...
 
     @property
-    def observer(self) -> "Callable[[dict[str, int], int, dict[int, bytearray], Journal], Estimator] | None":
-        """Makes the estimator from parameters by name, cells in series, parts of memory/cell.py, the journal;
-        None: this board has no memory for one."""
+    def observer(self) -> "MakeObserver | None":
+        """None: this board has no memory for one."""
         ...
 
     @property

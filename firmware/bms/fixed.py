@@ -15,7 +15,7 @@ try:
 except ImportError:  # at a desk
     from bms.desk import address
 
-__all__ = ("address", "copy16", "get_16s", "get_u16", "interpolate", "inverse", "word", "words_of")
+__all__ = ("address", "copy16", "get_16s", "get_u16", "interpolate", "inverse", "root", "word", "words_of")
 
 
 def words_of(values: "list[int]") -> bytearray:
@@ -52,6 +52,23 @@ def get_16s(dst: ptr16, first: int, src: ptr8, at: int, n: int):
         dst[first + i] = src[at] | src[at + 1] << 8
         at += 2
         i += 1
+
+
+@micropython.viper
+def root(n: int) -> int:
+    """The whole square root of n; 0 below 0."""
+    if n <= 0:
+        return 0
+    x = 1
+    rest = n
+    while rest > 0:
+        rest >>= 2
+        x <<= 1
+    rest = x + n // x >> 1
+    while rest < x:
+        x = rest
+        rest = x + n // x >> 1
+    return x
 
 
 def interpolate(table: "tuple[int, ...]", x: int, x_step: int) -> int:

@@ -9,6 +9,9 @@ from micropython import const
 TICK_MS = 5
 """Period of the safety tick and of the FAST group."""
 
+PERIOD_MS = 100
+"""Period of the tasks above the tick: estimators and control."""
+
 QUALITY_OK = 0
 """Quality of a group whose values can be believed; any other value says why they cannot."""
 INVALID = 1
@@ -135,15 +138,18 @@ CORE = const(0)
 CORE_AHEAD = const(1)
 ENERGY = const(2)
 ENERGY_SIGMA = const(3)
-POWER_IN = const(4)
-POWER_OUT = const(5)
+CHARGE_POWER = const(4)
+DISCHARGE_POWER = const(5)
 SOH = const(6)
 SOH_SIGMA = const(7)
 RESISTANCE = const(8)
 RESISTANCE_SIGMA = const(9)
+SOC_LOWEST = const(10)
+SOC_HIGHEST = const(11)
 OUTLOOK = (
     "core_temperature_c", "core_temperature_ahead_c", "energy_wh", "energy_sigma_wh",
     "charge_power_w", "discharge_power_w", "soh", "soh_sigma", "resistance_ratio", "resistance_ratio_sigma",
+    "soc_lowest", "soc_highest",
 )  # fmt: skip
 """Their signals (tables/signals.py), in whose units they are told."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bms.estimate.observer import Observer
+from bms.estimate.late import observer
 from bms.link import frame
 from bms.memory import boots, identity
 from bms.sample import Command, Sample
@@ -60,7 +60,7 @@ def test_offers_all_that_the_contract_names(board: Any) -> None:
     for name in ("open", "readinto", "write", "close"):
         assert callable(getattr(board.link, name))
     assert board.safety_timer in ("hard", "scheduled")
-    assert board.observer in (None, Observer)
+    assert board.observer in (None, observer)
     assert isinstance(board.machine, str)
     assert board.machine
     assert board.watchdog.feed() is None, "feeding before start must do nothing"

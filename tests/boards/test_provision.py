@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from bms.estimate.observer import Observer
+from bms.estimate.late import observer
 from bms.memory import cell, identity
 from bms.memory.layout import END
 
@@ -52,9 +52,9 @@ def test_the_program_writes_the_identity(
     assert capsys.readouterr().out == "provisioned as leaf-1\n"
 
 
-def run(program: str, nvm: Any, monkeypatch: pytest.MonkeyPatch, observer: Any = None) -> None:
+def run(program: str, nvm: Any, monkeypatch: pytest.MonkeyPatch, maker: Any = None) -> None:
     """As a board would."""
-    module: Any = SimpleNamespace(Board=lambda: SimpleNamespace(nvm=nvm, observer=observer))
+    module: Any = SimpleNamespace(Board=lambda: SimpleNamespace(nvm=nvm, observer=maker))
     monkeypatch.setitem(sys.modules, "board", module)
     exec(program, {})  # noqa: S102
 
@@ -64,13 +64,22 @@ def test_the_program_writes_the_cells_tables_and_forgets_the_old_ones(
 ) -> None:
     nvm: Any = Memory()
     image = cell_image(load_cell("lg_hg2"))
-    run(provision.script(FIELDS, image), nvm, monkeypatch, Observer)
+    run(provision.script(FIELDS, image), nvm, monkeypatch, observer)
     assert cell.image({part: bytes(data) for part, data in cell.load(nvm).items()}) == image
     assert "counts charge" not in capsys.readouterr().out
     run(provision.script(FIELDS, image), nvm, monkeypatch)
     assert "counts charge" in capsys.readouterr().out
     run(provision.script(FIELDS), nvm, monkeypatch)
     assert cell.load(nvm) == {}
+
+
+def test_the_tables_of_a_cell_of_another_chemistry_are_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    tables = tmp_path / "hg2.cell"
+    tables.write_bytes(cell_image(load_cell("lg_hg2")))
+    assert provision.main(f"{WORDS} 3000 --cell {tables}".split()) == 1
+    assert "holds the tables of a cell that is nmc, --chemistry says lfp" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

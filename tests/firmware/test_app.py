@@ -5,8 +5,9 @@ import struct
 
 from bms.app import SHUT_DOWN_MS, App
 from bms.deadlines import DEADLINES_MS, LEAK
+from bms.estimate.coulomb import CoulombCounter
 from bms.link import frame
-from bms.memory import identity, state
+from bms.memory import cell, identity, state
 from bms.memory.journal import Journal
 from bms.memory.kinds import STATE_KINDS
 from bms.memory.layout import END, IDENTITY, SECTOR, STATE, STATE_SECTORS
@@ -19,7 +20,7 @@ from rigless import String
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from bms.contract import Estimator
+    from bms.contract import MakeObserver
     from collections.abc import Callable
 
 PAGE = 256
@@ -103,9 +104,9 @@ class Desk:
 
     machine = name = "desk"
     safety_timer = "scheduled"
-    observer: "Callable[[dict[str, int], int, dict[int, bytearray], Journal], Estimator] | None" = None
 
-    def __init__(self, nvm: "Nvm | None" = None) -> None:
+    def __init__(self, nvm: "Nvm | None" = None, observer: "MakeObserver | None" = None) -> None:
+        self.observer = observer
         self.pack = String()
         self.afe = self.pack.afe
         self.gate = self.pack.gate
@@ -171,6 +172,39 @@ class Desk:
                 return
             self.turns(1)
         raise AssertionError("does not close")
+
+
+class Observing(CoulombCounter):
+    """Stands for the observer, which has tests of its own."""
+
+    def __init__(
+        self, limits: "dict[str, int]", n_cells: int, parts: "dict[int, bytearray]", _journal: Journal
+    ) -> None:
+        if n_cells != 4 or cell.ECM not in parts:
+            raise ValueError("no circuit")
+        super().__init__(limits["capacity_mah"], params.NMC)
+
+
+def told(parts: "dict[int, bytes]") -> Nvm:
+    """The memory of a board that was told of its cell."""
+    nvm = Desk().nvm
+    cell.write(nvm, cell.image(parts))
+    return nvm
+
+
+def test_the_observer_runs_only_where_the_cell_of_this_pack_is_known():
+    nmc, lfp = bytes([params.NMC]), bytes([params.LFP])
+    assert isinstance(Desk(told({cell.CHEMISTRY: nmc, cell.ECM: b"x"}), Observing).app.estimator, Observing)
+    for parts, maker in (
+        ({}, Observing),
+        ({cell.CHEMISTRY: nmc, cell.ECM: b"x"}, None),
+        ({cell.CHEMISTRY: lfp, cell.ECM: b"x"}, Observing),
+        ({cell.ECM: b"x"}, Observing),
+        ({cell.CHEMISTRY: nmc}, Observing),
+    ):
+        desk = Desk(told(parts), maker)
+        assert type(desk.app.estimator) is CoulombCounter, parts
+        desk.close()
 
 
 def test_the_watchdog_is_fed_once_a_period():

@@ -5,6 +5,7 @@ import gc
 import healthy
 import micropython
 from bms.control.derate import Derate, share
+from bms.sample import SOC_HIGHEST, SOC_LOWEST
 from bms.tables import faults, limiters, params
 from bms.tables.limiters import LIMITERS
 from bms.tables.params import LFP, NCA, NMC, defaults
@@ -143,6 +144,23 @@ def test_soc_is_taken_on_the_safe_side_of_its_sigma():
     bench.estimate.sigma_cpct = 300
     bench.run()
     assert bench.da()[0] == bench.base[0] * limits["soc_high_floor_pct"] // 100
+
+
+def test_the_emptiest_and_the_fullest_cell_count():
+    bench = Bench()
+    limits, estimate = bench.limits, bench.estimate
+    estimate.outlook[SOC_LOWEST] = limits["soc_low_end_cpct"]
+    estimate.outlook[SOC_HIGHEST] = limits["soc_high_end_cpct"]
+    bench.run()
+    assert bench.da() == (bench.base[0] * limits["soc_high_floor_pct"] // 100, 0)
+    assert bench.why() == ("soc_high", "soc_low")
+    estimate.outlook[SOC_LOWEST] = estimate.outlook[SOC_HIGHEST] = estimate.soc_cpct
+    bench.run(300)
+    assert bench.why() == ("none", "none")
+    # what the cells are said to be can only tighten
+    estimate.soc_cpct = limits["soc_low_end_cpct"]
+    bench.run()
+    assert bench.why()[1] == "soc_low"
 
 
 def test_unknown_soc_is_both_empty_and_full():

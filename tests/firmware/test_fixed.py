@@ -3,7 +3,7 @@
 from array import array
 
 import micropython
-from bms.fixed import address, get_16s, get_u16, interpolate, inverse, word, words_of
+from bms.fixed import address, get_16s, get_u16, interpolate, inverse, root, word, words_of
 
 
 @micropython.viper
@@ -50,3 +50,13 @@ def test_tables_both_ways():
         assert inverse(table, interpolate(table, x, 10), 10) == x
     assert inverse(table, 999, 10) == 0
     assert inverse(table, 5000, 10) == 20
+
+
+def test_root_is_the_whole_one():
+    for n in (0, 1, 2, 3, 5, 46, 1000, 32767):
+        assert root(n * n) == n
+        assert root(n * n + 2 * n) == n
+    assert root(1 << 30) == 1 << 15
+    assert root((1 << 30) - 1) == (1 << 15) - 1
+    assert root(0x7FFFFFFF) == 46340
+    assert root(-5) == 0

@@ -9,8 +9,8 @@ from bms.memory.cell import ECM, THERMAL
 from bms.memory.journal import Journal
 from bms.memory.kinds import STATE_KINDS
 from bms.memory.layout import SECTOR, STATE, STATE_SECTORS
-from bms.sample import CORE, CORE_AHEAD, ENERGY, ENERGY_SIGMA, MISSING, OUTLOOK, POWER_IN, POWER_OUT
-from bms.sample import UNKNOWN_CPCT, Estimate, Snapshot
+from bms.sample import CHARGE_POWER, CORE, CORE_AHEAD, DISCHARGE_POWER, ENERGY, ENERGY_SIGMA, MISSING, OUTLOOK
+from bms.sample import SOC_HIGHEST, SOC_LOWEST, UNKNOWN_CPCT, Estimate, Snapshot
 from bms.tables import params, signals
 from ekf_vectors import plain_block
 from healthy import cells, snapshot
@@ -63,6 +63,26 @@ def test_unknown_until_a_proven_rest():
     assert 100 < estimate.sigma_cpct < 500
 
 
+def test_a_rest_of_one_second_finds_any_charge():
+    for truth in (300, 2500, 5000, 9000, 9800):
+        some, estimate = observer(), Estimate()
+        given = rested(3000 + truth // 10)
+        run(some, given, estimate, 1)
+        assert abs(estimate.soc_cpct - truth) < 100, (truth, estimate.soc_cpct)
+        assert 100 < estimate.sigma_cpct < 600, estimate.sigma_cpct
+        given.gates = 5
+        run(some, given, estimate, 8)
+        assert abs(estimate.soc_cpct - truth) < 100, (truth, estimate.soc_cpct)
+
+
+def test_a_voltage_that_relaxes_from_a_load_nobody_saw_is_within_sigma():
+    for off_mv in (-60, -30, 30, 60):
+        some, estimate = observer(), Estimate()
+        some.resume(6900, 10_000 - 101)
+        run(some, rested(3700 + off_mv), estimate, 2)
+        assert abs(estimate.soc_cpct - 7000) < 3 * estimate.sigma_cpct, (off_mv, estimate.soc_cpct)
+
+
 def test_with_open_contactors_what_was_told_with_certainty_is_found_wrong():
     for told, truth in ((0, 3000), (10_000, 6000), (2000, 9000)):
         some, estimate = observer(), Estimate()
@@ -100,19 +120,43 @@ def test_power_energy_and_core_after_a_second():
     outlook = estimate.outlook
     # 1 V over 90 mV at 1C of 3 Ah in 10 s and less: the base limits hold
     assert list(estimate.power_ma) == [LIMITS["charge_max_ma"], -LIMITS["discharge_max_ma"]]
-    assert outlook[POWER_IN] > 4 * 3.6 * LIMITS["charge_max_ma"] / 1000
-    assert 4 * 2.8 * 20 < outlook[POWER_OUT] < 4 * 3.7 * 20
+    assert outlook[CHARGE_POWER] > 4 * 3.6 * LIMITS["charge_max_ma"] / 1000
+    assert 4 * 2.8 * 20 < outlook[DISCHARGE_POWER] < 4 * 3.7 * 20
     # 70 % of 3 Ah at some 3.3 V, four times
     assert 25_000 < outlook[ENERGY] < 29_000
     assert 300 < outlook[ENERGY_SIGMA] < 4000
     assert (outlook[CORE], outlook[CORE_AHEAD]) == (250, 250)
 
 
+def test_the_weakest_and_the_fullest_cell():
+    some, estimate = observer(), Estimate()
+    given = rested()
+    cells(given, 3700, 3620, 3700, 3780)
+    run(some, given, estimate, 1)
+    run(some, given, estimate, 120)
+    assert some.cells
+    assert (some.cells.lowest, some.cells.highest) == (1, 3)
+    assert 5900 < estimate.outlook[SOC_LOWEST] < 6300
+    assert 7700 < estimate.outlook[SOC_HIGHEST] < 8100
+    given.cells_known = False
+    before = estimate.outlook[SOC_LOWEST]
+    run(some, given, estimate, 600)
+    assert estimate.outlook[SOC_LOWEST] <= before
+
+
+def test_one_cell_has_no_differences():
+    some, estimate = Observer(LIMITS, 1, parts(), journal()), Estimate()
+    given = snapshot(1)
+    run(some, given, estimate, 3)
+    assert abs(estimate.soc_cpct - 7000) < 100
+    assert estimate.outlook[SOC_LOWEST] == MISSING
+
+
 def test_an_empty_string_gives_nothing():
     some, estimate = observer(), Estimate()
     run(some, rested(2790), estimate, 10)
     assert estimate.power_ma[1] == 0
-    assert estimate.outlook[POWER_OUT] == 0
+    assert estimate.outlook[DISCHARGE_POWER] == 0
     assert estimate.outlook[ENERGY] == 0
     assert estimate.power_ma[0] > 0
 
@@ -146,7 +190,8 @@ def test_of_an_unknown_charge_no_power_is_told():
     run(some, given, estimate, 3)
     assert estimate.sigma_cpct > 3000
     assert list(estimate.power_ma) == [MISSING] * 2
-    assert [estimate.outlook[i] for i in (POWER_IN, POWER_OUT, ENERGY, ENERGY_SIGMA)] == [MISSING] * 4
+    for i in (CHARGE_POWER, DISCHARGE_POWER, ENERGY, ENERGY_SIGMA):
+        assert estimate.outlook[i] == MISSING
 
 
 def test_the_power_limits_lie_inside_the_trips():

@@ -1,6 +1,6 @@
 """A second's means: of what was measured only, and nothing of the second before."""
 
-from bms.control import PERIOD_MS
+from bms.sample import PERIOD_MS, Snapshot
 from bms.estimate.second import MS, PERIODS, Second
 from healthy import cells, snapshot, temps
 
@@ -15,6 +15,11 @@ def full(second: Second, given: "list[tuple[int, int]]") -> None:
         made.charge_ma_ms = current_ma * PERIOD_MS
         cells(made, cell_mv if cell_mv >= 0 else 0)
         assert second.add(made) == (n == PERIODS - 1)
+
+
+def full_of(second: Second, made: Snapshot) -> None:
+    for _ in range(PERIODS):
+        second.add(made)
 
 
 def test_means_are_exact():
@@ -58,17 +63,26 @@ def test_temperatures_stay_as_last_known():
     second = Second(4)
     made = snapshot()
     temps(made, -50, 120)
-    second.add(made)
+    full_of(second, made)
+    assert second.temps_known
     temps(made, 0, 0)
     made.temps_known = False
-    second.add(made)
+    full_of(second, made)
     assert (second.cold_dc, second.hot_dc) == (-50, 120)
+    assert not second.temps_known
 
 
 def test_open_contactors_are_quiet():
     second = Second(4)
     made = snapshot()
-    for gates in (0, 5, 1, 0):
-        made.gates = gates
+    for last, quiet in ((0, True), (5, False), (0, True)):
+        for n in range(PERIODS):
+            made.gates = last if n == PERIODS - 1 else 0
+            second.add(made)
+        assert second.quiet == quiet
+    made.gates = 5
+    second.add(made)
+    made.gates = 0
+    for _ in range(PERIODS - 1):
         second.add(made)
-        assert second.quiet == (gates == 0)
+    assert not second.quiet

@@ -5,7 +5,7 @@ import gc
 import micropython
 from bms.estimate import curve, ecm
 from bms.estimate.rest import Rest
-from bms.estimate.soh import NODES, SIZE, Capacity, root
+from bms.estimate.soh import NODES, SIZE, Capacity
 from bms.sample import UNKNOWN_CPCT
 from ekf_vectors import BITS, Random, plain_block
 
@@ -80,14 +80,6 @@ def test_random_pairs_give_the_same_words_everywhere():
             for byte in record:
                 digest = ((digest * 31) ^ byte) & BITS
     assert digest == DIGEST, digest
-
-
-def test_integer_root():
-    for n in range(200):
-        assert root(n * n) == n
-        assert root(n * n + 2 * n) == n
-    assert root(1 << 30) == 1 << 15
-    assert root((1 << 30) - 1) == (1 << 15) - 1
 
 
 def test_finds_the_capacity_whatever_the_voltage_sensor_is_off_by():

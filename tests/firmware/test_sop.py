@@ -4,7 +4,7 @@ import gc
 from array import array
 
 import micropython
-from bms.estimate.circuit import Circuit, after, root, settled
+from bms.estimate.circuit import Circuit, after, settled
 from bms.estimate.drops import Drops
 from bms.estimate.ekf import Ekf
 from bms.estimate.sop import Limits, Sop
@@ -63,11 +63,6 @@ def test_settling_is_the_exponential():
         assert settled(x) >= last - 4
         last = settled(x)
     assert abs(after(10_000, 100) - 20713) <= 20
-
-
-def test_the_whole_root():
-    for n in (0, 1, 3, 4, 80, 81, 82, 0x3FFFFFFF):
-        assert root(n) ** 2 <= n < (root(n) + 1) ** 2
 
 
 def test_a_known_cell_gives_the_limit_of_its_circuit():

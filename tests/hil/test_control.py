@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from bms.control import PERIOD_MS
 from bms.control.control import Control
 from bms.estimate.coulomb import CoulombCounter
-from bms.sample import Estimate, Snapshot
+from bms.sample import PERIOD_MS, Estimate, Snapshot
 from bms.tables import limiters, params, signals
 
 from cloud.twin.cell import load_cell

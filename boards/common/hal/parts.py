@@ -9,7 +9,7 @@ from hal.clock import Clock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from bms.estimate.observer import Observer
+    from bms.contract import MakeObserver
     from collections.abc import Callable
     from machine import UART, WDT, Timer
 
@@ -118,12 +118,8 @@ class MachineBoard:
     def __init__(self) -> None:
         self.clock = Clock()
         self.machine = os.uname().machine
+        self.observer: "MakeObserver | None" = None
         self._timer: "Timer | None" = None
-
-    @property
-    def observer(self) -> "type[Observer] | None":
-        """See contract.py."""
-        return None
 
     def random_u32(self) -> int:
         """32 bits from the chip's random number generator."""

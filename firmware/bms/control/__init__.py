@@ -1,3 +1,1 @@
 """Control above the safety tick: current limits, balancing, charging, cooling; once a period of PERIOD_MS."""
-
-PERIOD_MS = 100

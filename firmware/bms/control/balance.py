@@ -7,7 +7,7 @@ at the end of a charge, and never from voltages while bleeding. Integers only, n
 
 from array import array
 
-from bms.control import PERIOD_MS
+from bms.sample import PERIOD_MS
 from bms.tables.ocv import OCV_MV, STEP_CPCT
 from bms.tables.signals import BOOT, CHARGE_CV, TRIPPED
 

@@ -6,7 +6,7 @@ pack is warm. The temperature window follows JEITA's guideline for the safe use 
 nothing in the cold, less current (by the derating) and less voltage in the heat.
 """
 
-from bms.control import PERIOD_MS
+from bms.sample import PERIOD_MS
 from bms.tables.signals import CHARGE_CC, CHARGE_CV, CHARGE_FULL, CHARGE_OFF, CLOSED
 
 TYPE_CHECKING = False

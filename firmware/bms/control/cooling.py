@@ -4,7 +4,7 @@ The share for the heat is I^2 R of a cell over the heat at which cooling is full
 so that a short pulse starts nothing. Unknown temperatures cool fully.
 """
 
-from bms.control import PERIOD_MS
+from bms.sample import PERIOD_MS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ the trip limit behind it; that is checked when a `Derate` is made. Integers only
 
 from array import array
 
-from bms.control import PERIOD_MS
-from bms.sample import MISSING, UNKNOWN_CPCT
+from bms.sample import MISSING, PERIOD_MS, SOC_HIGHEST, SOC_LOWEST, UNKNOWN_CPCT
 from bms.tables import limiters
 from bms.tables.faults import DERATE, FAULTS
 from bms.tables.limiters import CHARGE, DISCHARGE, FALLING, MAPS, NONE, RAMP
@@ -174,6 +173,11 @@ class Derate:
         margin_cpct = self._sigmas * estimate.sigma_cpct
         signal[4] = estimate.soc_cpct + margin_cpct if known else UNKNOWN_CPCT
         signal[5] = estimate.soc_cpct - margin_cpct if known else 0
+        # the first cell that is full or empty ends it for all
+        lowest_cpct, highest_cpct = estimate.outlook[SOC_LOWEST], estimate.outlook[SOC_HIGHEST]
+        if lowest_cpct != MISSING and highest_cpct != MISSING:
+            signal[4] = max(signal[4], highest_cpct)
+            signal[5] = min(signal[5], lowest_cpct)
         signal[6] = snapshot.cell_max_mv - snapshot.cell_min_mv
 
     def _move(self, side: int) -> int:

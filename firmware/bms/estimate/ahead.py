@@ -5,8 +5,9 @@ Units as in circuit.py; sop.py says what for.
 
 from array import array
 
+from bms.fixed import root
 from bms.estimate import ekf_kernel as k
-from bms.estimate.circuit import GAIN_ONE, LEAST_GAIN, MOST_GAIN, MOST_RATE, after, heat, lost, root, share
+from bms.estimate.circuit import GAIN_ONE, LEAST_GAIN, MOST_GAIN, MOST_RATE, after, heat, lost, share
 from bms.estimate.drops import UNKNOWN_Q12
 from micropython import const
 

@@ -58,22 +58,6 @@ def share(volt: int, part: int) -> int:
     return ((volt >> 12) * part >> 3) + ((volt & 4095) * part >> 15)
 
 
-def root(n: int) -> int:
-    """The whole square root of n >= 0."""
-    if n <= 0:
-        return 0
-    x = 1
-    rest = n
-    while rest:
-        rest >>= 2
-        x <<= 1
-    while True:
-        y = x + n // x >> 1
-        if y >= x:
-            return x
-        x = y
-
-
 def lost(volt: int, goal: int) -> int:
     """What of an RC pair's voltage is lost, not stored: v^2 over the voltage that it tends to."""
     volt = abs(volt) >> 12

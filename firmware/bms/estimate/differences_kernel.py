@@ -9,6 +9,7 @@ P = U D U' over (difference, slow error) in units of 1/8 and 1/16 V: D 2^-26, U 
 """
 
 import micropython
+from bms.fixed import root
 from bms.estimate.ekf_kernel import ocv, ratio
 from micropython import const
 
@@ -192,23 +193,6 @@ def add(c: ptr32, x: ptr32, cell_mv: ptr16):
         c[i] = mv
         i += STRIDE
         k += 1
-
-
-@micropython.viper
-def root(n: int) -> int:
-    """The whole square root of n >= 0."""
-    if n <= 0:
-        return 0
-    x = 1
-    rest = n
-    while rest > 0:
-        rest >>= 2
-        x <<= 1
-    rest = x + n // x >> 1
-    while rest < x:
-        x = rest
-        rest = x + n // x >> 1
-    return x
 
 
 @micropython.viper

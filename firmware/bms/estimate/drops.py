@@ -12,8 +12,9 @@ Sums over the current's side are one for all cells; a cell costs a dozen operati
 
 from array import array
 
+from bms.fixed import root
 from bms.estimate import ekf_kernel as k
-from bms.estimate.circuit import GAIN_ONE, LEAST_GAIN, MOST_GAIN, MOST_RATE, after, heat, lost, root, share
+from bms.estimate.circuit import GAIN_ONE, LEAST_GAIN, MOST_GAIN, MOST_RATE, after, heat, lost, share
 from micropython import const
 
 TYPE_CHECKING = False

@@ -34,7 +34,7 @@ class Ekf:
     """Estimator of a string of `capacity_mah` made of cells that the ECM `block` describes."""
 
     def __init__(self, capacity_mah: int, block: "bytes | bytearray") -> None:
-        self._tab = load(block)
+        self.tab = load(block)
         self.words = array("i", [_BIAS] * k.CAPACITY + [0] * (k.WORDS - k.CAPACITY))
         self.words[k.CAPACITY], self.words[k.SHIFT] = scaled(capacity_mah)
         self.words[k.SIGMA_CPCT] = UNKNOWN_CPCT
@@ -84,4 +84,4 @@ class Ekf:
     def observe(self, dt_ms: int, current_ma: int, cell_16mv: int, temp_dc: int, lost_ms: int = 0) -> None:
         """One sample: mean current over the last dt_ms (1..1000), the mean cell's voltage in 1/16 mV (0: not
         measured), its temperature in 0.1 degC. For `lost_ms` of the time the current was not measured."""
-        observe(self.words, self._tab, dt_ms, current_ma, cell_16mv, temp_dc, lost_ms)
+        observe(self.words, self.tab, dt_ms, current_ma, cell_16mv, temp_dc, lost_ms)

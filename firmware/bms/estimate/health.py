@@ -6,7 +6,7 @@ from bms.estimate.resistance import Resistance
 from bms.estimate.rest import Rest
 from bms.estimate.second import MS
 from bms.estimate.soh import SIZE, Capacity
-from bms.memory.kinds import HEALTH, STRING
+from bms.memory.kinds import CAPACITY, IMBALANCE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ class Health:
         self.imbalance = Imbalance(n_cells)
         self._journal = journal
         self._capacity_record = bytearray(SIZE)
-        self._string_record = bytearray(self.imbalance.size)
-        self.capacity.load(journal.last(HEALTH) or b"")
-        self.imbalance.load(journal.last(STRING) or b"")
+        self._imbalance_record = bytearray(self.imbalance.size)
+        self.capacity.load(journal.last(CAPACITY) or b"")
+        self.imbalance.load(journal.last(IMBALANCE) or b"")
 
     def observe(self, second: "Second", words: "array[int]") -> None:
         """A second, after the filter has seen it: its words."""
@@ -53,6 +53,6 @@ class Health:
 
     def _store(self) -> None:
         self.capacity.save(self._capacity_record)
-        self._journal.append(HEALTH, self._capacity_record, SIZE)
-        self.imbalance.save(self._string_record)
-        self._journal.append(STRING, self._string_record, self.imbalance.size)
+        self._journal.append(CAPACITY, self._capacity_record, SIZE)
+        self.imbalance.save(self._imbalance_record)
+        self._journal.append(IMBALANCE, self._imbalance_record, self.imbalance.size)

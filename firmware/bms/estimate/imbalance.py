@@ -9,8 +9,9 @@ Integers only, 32-bit safe, nothing allocated after construction.
 
 from array import array
 
+from bms.fixed import root
 from bms.estimate.inputs import LEAST_MV, MOST_MV
-from bms.estimate.soh import LEAST_CPCT, root
+from bms.estimate.soh import LEAST_CPCT
 from bms.sample import UNKNOWN_CPCT
 
 TYPE_CHECKING = False

@@ -1,7 +1,7 @@
 """All that is estimated of a string whose cell's tables the board has: the filter and what is built on it.
 
-Once a second a sample goes through the filter, the cells' drops and the temperatures; what takes longer is
-spread over the periods in between, so that none of them is long:
+Once a second a sample goes through the filter, the cells' differences, drops and the temperatures; what takes
+longer is spread over the periods in between, so that none of them is long:
 
     period    0            1..6              7         8                     9
               the sample   one power limit   energy    temperature to come   health
@@ -10,8 +10,10 @@ spread over the periods in between, so that none of them is long:
 from bms.estimate import ekf_kernel as k
 from bms.estimate.ahead import LOST_CPCT as NO_LIMITS_CPCT
 from bms.estimate.circuit import Circuit
+from bms.estimate.curve import Curve
+from bms.estimate.differences import Differences
 from bms.estimate.drops import Drops
-from bms.estimate.ekf import LOST_CPCT, Ekf
+from bms.estimate.ekf import Ekf
 from bms.estimate.health import Health
 from bms.estimate.second import MS, Second
 from bms.estimate.soe import CURRENT, Soe
@@ -19,8 +21,8 @@ from bms.estimate.sop import Limits, Sop
 from bms.estimate.thermal import Thermal
 from bms.memory.cell import ECM, THERMAL
 from bms.sample import (
-    CORE, CORE_AHEAD, ENERGY, ENERGY_SIGMA, MISSING, POWER_IN, POWER_OUT, RESISTANCE, RESISTANCE_SIGMA, SOH,
-    SOH_SIGMA, UNKNOWN_CPCT,
+    CHARGE_POWER, CORE, CORE_AHEAD, DISCHARGE_POWER, ENERGY, ENERGY_SIGMA, MISSING, RESISTANCE,
+    RESISTANCE_SIGMA, SOC_HIGHEST, SOC_LOWEST, SOH, SOH_SIGMA, UNKNOWN_CPCT,
 )  # fmt: skip
 
 TYPE_CHECKING = False
@@ -30,8 +32,13 @@ if TYPE_CHECKING:
 
 _GAP_CPCT = 100
 """What may have happened between the last stored estimate and the reboot."""
-_UNKNOWN_DC = 10_000
-"""No sensor tells the ambient's temperature."""
+_REST_16MV = 50 << 4
+"""How far a pack that has just been opened may be from its open-circuit voltage."""
+_LEAST_START_CPCT = 500
+"""Sigma of a start: the first samples must be able to move it."""
+_NOT_MEASURED_DC = 10_000
+_LOST_CORE_DC = 100
+"""Deviation of a core's temperature that nobody can use."""
 _TEN_S = 1
 """Of sop.HORIZONS_MS."""
 _FIRST_POWER, _LAST_POWER, _ENERGY, _THERMAL, _HEALTH = 1, 6, 7, 8, 9
@@ -73,6 +80,7 @@ class Observer:
         self.ekf = Ekf(capacity_mah, parts[ECM])
         circuit = Circuit(parts[ECM])
         self.drops = Drops(circuit, n_cells)
+        self.cells = Differences(n_cells, parts[ECM]) if n_cells > 1 else None
         within = power_limits(limits)
         self.thermal = Thermal(parts[THERMAL]) if THERMAL in parts else None
         if self.thermal:
@@ -96,16 +104,28 @@ class Observer:
         if not ekf.started:
             if not (snapshot.proven and snapshot.gates == 0):
                 return
-            # nobody says how long ago a pack that goes on was under load
-            ekf.start(5000, LOST_CPCT, self._stored_sigma_cpct >= UNKNOWN_CPCT)
+            self._start(snapshot)
         if self.second.add(snapshot):
             self._sample()
             self._since = 0
             estimate.soc_cpct = ekf.soc_cpct
             estimate.sigma_cpct = ekf.sigma_cpct
+            self._tell_cells(estimate)
         elif self._since >= 0:
             self._since += 1
             self._spread(estimate)
+
+    def _start(self, snapshot: "Snapshot") -> None:
+        # Only the place comes from the curve: the filter is to weigh the same voltage itself, near enough to
+        # the truth for its one slope, before the contactors close.
+        curve = Curve(self.ekf.tab, None)
+        curve.at(snapshot.temp_min_dc + snapshot.temp_max_dc >> 1)
+        rest_16mv = (sum(snapshot.cell_mv) << 4) // len(snapshot.cell_mv)
+        low = curve.soc(rest_16mv - _REST_16MV, 0)
+        high = curve.soc(rest_16mv + _REST_16MV, 0)
+        # nobody says how long ago a pack that goes on was under load
+        rested = self._stored_sigma_cpct >= UNKNOWN_CPCT
+        self.ekf.start(curve.soc(rest_16mv, 0), max(_LEAST_START_CPCT, high - low >> 1), rested)
 
     def _sample(self) -> None:
         """The sample of a second, through everything that must see each."""
@@ -115,8 +135,11 @@ class Observer:
         ekf.observe(MS, second.current_ma, second.mean_16mv, temp_dc, second.lost_ms)
         self._recall()
         self.drops.follow(ekf.words, second.cell_16mv)
+        if self.cells:
+            self.cells.follow(ekf.words, second.cell_mv)
         if self.thermal:
-            self.thermal.observe(MS, self.drops.heat_q8, second.hot_dc, _UNKNOWN_DC)
+            surface_dc = second.hot_dc if second.temps_known else _NOT_MEASURED_DC
+            self.thermal.observe(MS, self.drops.heat_q8, surface_dc, _NOT_MEASURED_DC)
 
     def _recall(self) -> None:
         # What was stored is better than one voltage, but not for another pack, nor after a charge elsewhere.
@@ -144,13 +167,20 @@ class Observer:
         elif since == _HEALTH:
             self._tell_health(estimate)
 
+    def _tell_cells(self, estimate: "Estimate") -> None:
+        cells, outlook = self.cells, estimate.outlook
+        if cells:
+            known = cells.sigma_cpct[cells.lowest] < UNKNOWN_CPCT
+            outlook[SOC_LOWEST] = cells.soc_low_cpct if known else MISSING
+            outlook[SOC_HIGHEST] = cells.soc_high_cpct if known else MISSING
+
     def _tell_power(self, estimate: "Estimate") -> None:
         sop, outlook = self.sop, estimate.outlook
         known = estimate.sigma_cpct < NO_LIMITS_CPCT
         estimate.power_ma[0] = sop.charge_ma[_TEN_S] if known else MISSING
         estimate.power_ma[1] = sop.discharge_ma[_TEN_S] if known else MISSING
-        outlook[POWER_IN] = sop.charge_mw[_TEN_S] // 1000 if known else MISSING
-        outlook[POWER_OUT] = sop.discharge_mw[_TEN_S] // 1000 if known else MISSING
+        outlook[CHARGE_POWER] = sop.charge_mw[_TEN_S] // 1000 if known else MISSING
+        outlook[DISCHARGE_POWER] = sop.discharge_mw[_TEN_S] // 1000 if known else MISSING
 
     def _tell_energy(self, estimate: "Estimate") -> None:
         second, soe, outlook = self.second, self.soe, estimate.outlook
@@ -163,17 +193,20 @@ class Observer:
 
     def _tell_core(self, estimate: "Estimate") -> None:
         thermal, outlook = self.thermal, estimate.outlook
-        if thermal and thermal.known:
-            thermal.forecast()
-            outlook[CORE] = thermal.core_dc
-            outlook[CORE_AHEAD] = thermal.forecast_core_dc
+        if not thermal:
+            return
+        thermal.forecast()
+        known = thermal.sigma_dc < _LOST_CORE_DC
+        outlook[CORE] = thermal.core_dc if known else MISSING
+        outlook[CORE_AHEAD] = thermal.forecast_core_dc if known else MISSING
 
     def _tell_health(self, estimate: "Estimate") -> None:
         health, outlook = self.health, estimate.outlook
         health.observe(self.second, self.ekf.words)
-        if health.capacity.sigma_cpct < UNKNOWN_CPCT:
-            outlook[SOH] = health.capacity.soh_cpct
-            outlook[SOH_SIGMA] = health.capacity.sigma_cpct
-        if health.resistance.sigma_cpct < UNKNOWN_CPCT:
-            outlook[RESISTANCE] = health.resistance.ratio_cpct
-            outlook[RESISTANCE_SIGMA] = health.resistance.sigma_cpct
+        capacity, resistance = health.capacity, health.resistance
+        known = capacity.sigma_cpct < UNKNOWN_CPCT
+        outlook[SOH] = capacity.soh_cpct if known else MISSING
+        outlook[SOH_SIGMA] = capacity.sigma_cpct if known else MISSING
+        known = resistance.sigma_cpct < UNKNOWN_CPCT
+        outlook[RESISTANCE] = resistance.ratio_cpct if known else MISSING
+        outlook[RESISTANCE_SIGMA] = resistance.sigma_cpct if known else MISSING

@@ -6,7 +6,7 @@ scatter and of what temperature and tables are off by. Integers only, 32-bit saf
 """
 
 from bms.estimate.inputs import LEAST_MV, MOST_MV, scaled
-from bms.estimate.soh import root
+from bms.fixed import root
 from bms.sample import UNKNOWN_CPCT
 
 _LEAST_Q10 = 128

@@ -5,8 +5,9 @@ SoC, at constant current or at constant power, and warms up as it goes. Twice: a
 SoC and resistance one deviation to the worse side. The difference is the deviation, and that of the capacity.
 """
 
+from bms.fixed import root
 from bms.estimate.ahead import LOST_CPCT, Cell, Limits, warmer
-from bms.estimate.circuit import MOST_RATE, after, lost, root, share
+from bms.estimate.circuit import MOST_RATE, after, lost, share
 from micropython import const
 
 TYPE_CHECKING = False

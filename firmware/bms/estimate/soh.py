@@ -15,6 +15,7 @@ one a call, so that no call takes long.
 from array import array
 
 
+from bms.fixed import root
 from bms.estimate.curve import Curve
 from bms.estimate.inputs import scaled
 from bms.sample import UNKNOWN_CPCT
@@ -59,18 +60,6 @@ _VERSION = 2
 _HEAD = 10
 SIZE = _HEAD + NODES * _CELLS
 """Bytes of a saved record, which fits into the journal."""
-
-
-def root(square: int) -> int:
-    """Integer square root of 0 .. 2^30, rounded down."""
-    if square < 2:
-        return max(0, square)
-    found = 1 << 15
-    while True:
-        better = found + square // found >> 1
-        if better >= found:
-            return found
-        found = better
 
 
 class Capacity:

@@ -12,6 +12,7 @@ A limit that is not known to be safe is 0: unknown SoC, temperatures outside of 
 
 from array import array
 
+from bms.fixed import root
 from bms.estimate import ekf_kernel as k
 from bms.estimate.ahead import (
     CHARGE,
@@ -26,7 +27,7 @@ from bms.estimate.ahead import (
     Limits,
     safe_rate,
 )
-from bms.estimate.circuit import GAIN_ONE, MOST_RATE, root
+from bms.estimate.circuit import GAIN_ONE, MOST_RATE
 from bms.estimate.drops import UNKNOWN_Q12, Drops
 from bms.estimate.inputs import LEAST_MV, MOST_MV, scaled
 

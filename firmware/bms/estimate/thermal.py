@@ -11,7 +11,8 @@ Everything is per Ah of capacity, so that neither the cell's size nor the number
 
 from array import array
 
-from bms.estimate.circuit import after, root, share
+from bms.fixed import root
+from bms.estimate.circuit import after, share
 from bms.estimate.ecm import checksum
 from micropython import const
 

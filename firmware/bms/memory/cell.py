@@ -2,23 +2,25 @@
 
     u16 part   u16 bytes   bytes, filled up to an even number      all little endian
 
-Each part checks itself where it is used: ECM is estimate/ecm.py's block, THERMAL estimate/thermal.py's.
+Each part checks itself where it is used: ECM is estimate/ecm.py's block, THERMAL estimate/thermal.py's;
+CHEMISTRY is one byte, index into params.CHEMISTRIES.
 """
 
 from bms.memory.layout import CELL, CELL_SECTORS, PAGE, SECTOR
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from bms.contract import Nvm
+    from bms.contract import Nvm, ReadableNvm
 
 ECM = 1
 THERMAL = 2
+CHEMISTRY = 3
 MOST_BYTES = CELL_SECTORS * SECTOR
 _HEAD = 4
 _BLANK = 0xFFFF
 
 
-def load(nvm: "Nvm") -> "dict[int, bytearray]":
+def load(nvm: "ReadableNvm") -> "dict[int, bytearray]":
     """The parts by their id; none where the board was told nothing. One that is cut off is left out."""
     found: "dict[int, bytearray]" = {}
     head = bytearray(_HEAD)
@@ -34,6 +36,13 @@ def load(nvm: "Nvm") -> "dict[int, bytearray]":
         nvm.read(CELL + at, found[part])
         at += size + (size & 1)
     return found
+
+
+def check(parts: "dict[int, bytearray]", chemistry: int) -> None:
+    """Raises ValueError for the tables of a cell that is not of the pack's chemistry."""
+    told = parts.get(CHEMISTRY, b"")
+    if len(told) != 1 or told[0] != chemistry:
+        raise ValueError("the cell's tables are for chemistry %r, the pack's is %d" % (list(told), chemistry))
 
 
 def image(parts: "dict[int, bytes]") -> bytearray:

@@ -13,8 +13,8 @@ CHARGE = 4
 TRIP = 5
 FRAME = 6
 FORGIVE = 7
-HEALTH = 8
-STRING = 9
+CAPACITY = 8
+IMBALANCE = 9
 
 
 class Kind:
@@ -37,8 +37,8 @@ STATE_KINDS = (
     Kind(COUNTERS, "counters", 32, True, False, "what a life adds up to"),
     Kind(BOOT, "boot", 20, True, False, "boot number, its cause, hash of the parameters"),
     Kind(CHARGE, "charge", 132, True, False, "SoC, its sigma, and what the estimator keeps"),
-    Kind(HEALTH, "health", 228, True, False, "what rests have told of the capacity"),
-    Kind(STRING, "string", 228, True, False, "what rests have told of each cell"),
+    Kind(CAPACITY, "capacity", 228, True, False, "what rests have told of the capacity"),
+    Kind(IMBALANCE, "imbalance", 228, True, False, "what rests have told of each cell"),
 )
 """Of the state journal."""
 

@@ -115,6 +115,10 @@ SIGNALS: "tuple[Signal, ...]" = (
     Signal(48, "soh_sigma", "1", 10_000, False, _T, "one standard deviation of soh"),
     Signal(49, "resistance_ratio", "1", 10_000, False, _T, "resistance over that of fresh cells"),
     Signal(50, "resistance_ratio_sigma", "1", 10_000, False, _T, "one standard deviation of it"),
+    Signal(51, "soc_lowest", "1", 10_000, False, _T, "no cell's state of charge is lower, one sigma counted"),
+    Signal(
+        52, "soc_highest", "1", 10_000, False, _T, "no cell's state of charge is higher, one sigma counted"
+    ),
 )
 
 

@@ -50,7 +50,7 @@ async def test_what_a_board_with_its_cells_tables_estimates(site: Site, page: Pa
         await expect(page.get_by_test_id("outlook")).to_have_count(0)
         await sample(
             edge, energy_wh=21_500, energy_sigma_wh=400, discharge_power_w=180, core_temperature_c=312,
-            core_temperature_ahead_c=329, soh=9140,
+            core_temperature_ahead_c=329, soh=9140, soc_lowest=4310,
         )  # fmt: skip
         await expect(page.get_by_test_id("energy_wh")).to_contain_text("21.5\u00a0Wh± 0.8\u00a0Wh (2σ)")
         await expect(page.get_by_test_id("discharge_power_w")).to_contain_text("180\u00a0W")
@@ -59,6 +59,7 @@ async def test_what_a_board_with_its_cells_tables_estimates(site: Site, page: Pa
             "31.2\u00a0°C32.9\u00a0°C within 60 s"
         )
         await expect(page.get_by_test_id("soh")).to_contain_text("91.4\u00a0%")
+        await expect(page.get_by_test_id("soc_lowest")).to_contain_text("43.1\u00a0%")
 
 
 async def test_cells_are_bars_between_the_limits_of_their_chemistry(site: Site, page: Page) -> None:

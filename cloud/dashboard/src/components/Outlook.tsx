@@ -21,6 +21,8 @@ interface Row {
 }
 
 const ROWS: readonly Row[] = [
+  { title: "Emptiest cell, at least", signal: "soc_lowest", decimals: 1, asPercent: true },
+  { title: "Fullest cell, at most", signal: "soc_highest", decimals: 1, asPercent: true },
   { title: "Energy left", signal: "energy_wh", decimals: 1, sigma: "energy_sigma_wh" },
   { title: "Power in, 10 s", signal: "charge_power_w", decimals: 0 },
   { title: "Power out, 10 s", signal: "discharge_power_w", decimals: 0 },
@@ -46,7 +48,7 @@ export function Outlook({ sample, lookup }: Props): ReactElement | null {
   return (
     <section className="panel wide" aria-labelledby="outlook-title" data-testid="outlook">
       <header>
-        <h3 id="outlook-title">Energy, power and health</h3>
+        <h3 id="outlook-title">Cells, energy, power and health</h3>
       </header>
       <dl className="limits">
         {ROWS.map((row) => (

@@ -7,17 +7,21 @@ from 600 s on. The reference itself is a coulomb count, good to 1-3 points.
 
 from __future__ import annotations
 
+import itertools
 import os
+import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from bench.baselines import coulomb_soc, ekf_soc, ocv_soc
+from bench.baselines import coulomb_soc, ocv_soc
+from bench.network_baseline import Fnn
 from bench.row import Row
+from bench.textbook_ekf import Noise, ekf_soc, tuned
 from cloud.twin import trials
-from cloud.twin.cell import CellFile, load_cell
+from cloud.twin.cell import CELLS_DIR, CellFile, load_cell
 from cloud.twin.logs import Log, pa_parquet
 from cloud.twin.table import Array
 from cloud.twin.trials import LATE_START, SETTLED_S, late, mean_mae, truth, wrong_current, wrong_voltage
@@ -137,15 +141,45 @@ def filter_scores(plan: Plan, cell: CellFile, target: str = "unix") -> list[Scor
     ]
 
 
-def baseline_scores(plan: Plan, cell: CellFile) -> dict[str, list[Score]]:
-    """Scores of each baseline."""
-    return {
-        name: [
-            score(run.log, t, case, weight, method(run, cell), np.zeros(len(run.log.time_s)))
-            for t, case, weight, run in plan
+def fitted(held: Held) -> Held:
+    """The drives that the cell file was fitted to: what a baseline may be tuned on, and trained with."""
+    words = shlex.split((CELLS_DIR / f"{held.cell}.args").read_text("utf-8"))
+    words = words[words.index("--drive") + 1 :]
+    drives = itertools.takewhile(lambda word: not word.startswith("--"), words)
+    logs: list[tuple[str, float]] = []
+    for drive in drives:
+        path, _, ambient = drive.partition("@")
+        name = Path(path).stem
+        logs.append((name, float(ambient) if ambient else _ambient_c(name)))
+    return replace(held, logs=tuple(logs))
+
+
+def _ambient_c(name: str) -> float:
+    place = name.split("_")[0].removesuffix("degC").removesuffix("C")
+    return -float(place[1:]) if place[0] in "nm" else float(place)
+
+
+def baseline_scores(plan: Plan, known: Plan, cell: CellFile) -> dict[str, list[Score]]:
+    """Scores of each baseline over `plan`, the filter tuned and the network trained on what is `known`."""
+
+    def scores(some: Plan, estimates: list[Array]) -> list[Score]:
+        return [
+            score(run.log, t, case, weight, soc, np.zeros(len(soc)))
+            for (t, case, weight, run), soc in zip(some, estimates, strict=True)
         ]
-        for name, method in (("coulomb", coulomb_soc), ("OCV", ocv_soc), ("2-RC EKF, not tuned", ekf_soc))
+
+    def cost(noise: Noise) -> float:
+        return mean_mae(scores(known, ekf_soc([run for *_, run in known], cell, noise)))
+
+    runs = [run for *_, run in plan]
+    network = Fnn([run.log for _, case, _, run in known if case == "nominal"], cell.capacity_ah)
+    found = {
+        "coulomb": [coulomb_soc(run, cell) for run in runs],
+        "OCV": [ocv_soc(run, cell) for run in runs],
+        "2-RC EKF, tuned": ekf_soc(runs, cell, tuned(cost)),
+        "FNN 64-64": [network.soc(run.log) for run in runs],
     }
+    return {name: scores(plan, estimates) for name, estimates in found.items()}
 
 
 def worst_mae(some: list[Score]) -> float:
@@ -190,5 +224,6 @@ def run() -> list[Row]:
         if (data / held.folder).is_dir() and held.folder:
             cell = load_cell(held.cell)
             plan = plan_of(data, held, cell)
-            rows += _rows(name, held, filter_scores(plan, cell), baseline_scores(plan, cell))
+            known = plan_of(data, fitted(held), cell)
+            rows += _rows(name, held, filter_scores(plan, cell), baseline_scores(plan, known, cell))
     return rows

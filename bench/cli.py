@@ -12,7 +12,7 @@ from rich.table import Table
 import bench as package
 from bench.row import Row
 
-NOT_BENCHMARKS = {"baselines", "cli", "health_loop", "mutants", "row"}
+NOT_BENCHMARKS = {"baselines", "cli", "health_loop", "mutants", "network_baseline", "row", "textbook_ekf"}
 
 
 def benchmarks() -> list[str]:

@@ -13,7 +13,7 @@ from lstm_golden import SOC
 
 EKF_DIGEST = 1887482395
 """test_ekf.py's."""
-DIGEST = 506951752
+DIGEST = 1400456456
 V = 3500 * 16
 
 

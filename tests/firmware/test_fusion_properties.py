@@ -40,16 +40,16 @@ def test_the_pull_is_bounded_and_none_where_they_contradict(own: int, s: int, sa
     both = fused(own, s, said, t)
     pull = abs(both.soc_cpct - own)
     assert pull <= 1.25 * s
-    if abs(said - own) >= 2 * (s + max(200, 1.5 * t)):
+    if s <= 300 or abs(said - own) >= 2 * (s + max(200, 2 * t)):
         assert pull == 0
 
 
 @given(SOC, OWN, SOC, ADVICE)
 def test_what_agrees_is_weighed_by_its_variance(own: int, s: int, said: int, t: int) -> None:
     both = fused(own, s, said, t)
-    advice, far = max(200, int(1.5 * t)), abs(said - own)
+    advice, far = max(200, 2 * t), abs(said - own)
     if far <= s + advice:
-        weight = s * s / (s * s + advice * advice)
+        weight = s * s / (s * s + advice * advice) * min(1, max(0, s - 300) / 300)
         assert abs(abs(both.soc_cpct - own) - far * weight) <= 1 + 0.01 * s
 
 

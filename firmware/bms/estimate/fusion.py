@@ -2,9 +2,10 @@
 
 The filter is primary. It runs as if there were no network, to the bit: no advice enters its state, so that a
 network that lies cannot lead it astray, and one that errs for an hour does not count as an hour of
-measurements. Beside each of its results the advice is one measurement of SoC, made anew, with a sigma half as
-large again as the network's own and never below two points: foreign logs are harder than those it was judged
-on, and its errors last.
+measurements. Beside each of its results the advice is one measurement of SoC, made anew, while the filter
+does not know by itself: after a start, a gap, a restart; fully above a sigma of 6 points, not at all below 3.
+The network's own sigma is doubled, and never taken below two points: foreign logs are up to twice as hard as
+those that it was judged on, and its errors last.
 
 The advice moves the value, and can only widen the error bar. The pull stays below one and a quarter of the
 filter's sigma, however far apart they are, and fades to none while they contradict: from the sum of their
@@ -22,6 +23,9 @@ _CPCT_Q26 = 6711
 """0.01 % as 2^-26."""
 _ADVICE_CPCT = 200
 """The least sigma that advice is taken with."""
+_DEAF_CPCT = 300
+_HEARD_CPCT = 600
+"""Sigma of the filter below which it knows better, and above which advice counts fully."""
 _RATIO_MAX = 16384
 """Of the advice's sigma over the filter's, 2^-8: there the advice weighs nothing."""
 
@@ -84,13 +88,15 @@ class Fusion(Ekf):
         net = self.advisor
         if net is None or net.sigma_cpct >= UNKNOWN_CPCT or not self.started:
             return
-        advice = max(_ADVICE_CPCT, net.sigma_cpct * 3 >> 1)
+        advice = max(_ADVICE_CPCT, net.sigma_cpct << 1)
         apart = net.soc_cpct - self.words[k.SOC_CPCT]
         far = apart if apart > 0 else -apart
         # own^2 / (own^2 + advice^2), 2^-12
         ratio = min(_RATIO_MAX, (advice << 8) // own)
         weight = (1 << 28) // ((1 << 16) + ratio * ratio)
         both = own + advice
+        if own < _HEARD_CPCT:
+            weight = weight * max(0, own - _DEAF_CPCT) // (_HEARD_CPCT - _DEAF_CPCT)
         if far > both:
             weight = weight * max(0, 2 * both - far) // both
         pull = far * weight >> 12

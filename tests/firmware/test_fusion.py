@@ -136,6 +136,17 @@ def test_a_filter_that_is_wrong_and_sure_is_not_sure_beside_a_network_that_is_ri
         assert abs(soc.soc_cpct - 6000) < 3 * soc.sigma_cpct
 
 
+def test_in_the_cold_advice_only_widens():
+    soc, ekf = plain(Said(6500, 300)), Ekf(3000, plain_block())
+    for each in (soc, ekf):
+        each.start(5000, 1000, False)
+        each.observe(1000, -3000, 0, -51)
+    assert soc.soc_cpct == ekf.soc_cpct
+    assert soc.sigma_cpct == 6500 - ekf.soc_cpct > ekf.sigma_cpct
+    soc.observe(1000, -3000, 0, -50)
+    assert soc.soc_cpct > ekf.soc_cpct
+
+
 def test_advice_that_is_unknown_is_none():
     soc, ekf = plain(Said(1000, UNKNOWN_CPCT)), Ekf(3000, plain_block())
     for each in (soc, ekf):

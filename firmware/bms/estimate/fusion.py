@@ -5,7 +5,7 @@ network that lies cannot lead it astray, and one that errs for an hour does not 
 measurements. Beside each of its results the advice is one measurement of SoC, made anew, while the filter
 does not know by itself: after a start, a gap, a restart; fully above a sigma of 6 points, not at all below 3.
 The network's own sigma is doubled, and never taken below two points: foreign logs are up to twice as hard as
-those that it was judged on, and its errors last.
+those that it was judged on, and its errors last. In the cold, where it errs most, it only widens the bar.
 
 The advice moves the value, and can only widen the error bar. The pull stays below one and a quarter of the
 filter's sigma, however far apart they are, and fades to none while they contradict: from the sum of their
@@ -26,6 +26,8 @@ _ADVICE_CPCT = 200
 _DEAF_CPCT = 300
 _HEARD_CPCT = 600
 """Sigma of the filter below which it knows better, and above which advice counts fully."""
+_COLD_DC = -50
+"""Temperature below which advice moves nothing."""
 _RATIO_MAX = 16384
 """Of the advice's sigma over the filter's, 2^-8: there the advice weighs nothing."""
 
@@ -47,6 +49,7 @@ class Fusion(Ekf):
     ) -> None:
         super().__init__(capacity_mah, block)
         self.advisor = LstmSoc(rated_mah or capacity_mah, network) if network else None
+        self._cold = False
         self._pull_cpct = 0
         self._sigma_cpct = UNKNOWN_CPCT
 
@@ -78,6 +81,7 @@ class Fusion(Ekf):
         Ekf.observe(self, dt_ms, current_ma, cell_16mv, temp_dc, lost_ms)
         if self.advisor:
             self.advisor.observe(dt_ms, current_ma, cell_16mv, temp_dc, lost_ms)
+        self._cold = temp_dc < _COLD_DC
         self._fuse()
 
     def _fuse(self) -> None:
@@ -97,6 +101,8 @@ class Fusion(Ekf):
         both = own + advice
         if own < _HEARD_CPCT:
             weight = weight * max(0, own - _DEAF_CPCT) // (_HEARD_CPCT - _DEAF_CPCT)
+        if self._cold:
+            weight = 0
         if far > both:
             weight = weight * max(0, 2 * both - far) // both
         pull = far * weight >> 12

@@ -45,9 +45,10 @@ where one would.
 
 ## With a network's advice
 
-Where the device carries a network for its cells ([lstm.md](lstm.md)), `firmware/bms/estimate/fusion.py` puts its
-advice beside the filter's result; `cellkeeper replay` does so where the cell has a network, `--network NAME`
-names another one, `--no-network` leaves it out. Without a network the result is the filter's, to the bit.
+Where the device carries a network for its cells ([lstm.md](lstm.md)), `firmware/bms/estimate/fusion.py` puts
+its advice beside the filter's result; `cellkeeper replay` does so where the cell has a network, `--network
+NAME` names another one, `--no-network` leaves it out. Without a network the result is the filter's, to the
+bit.
 
 * The filter is primary and never hears the advice: its words are the same with and without, so a network that
   lies cannot lead it astray, and a thousand samples on which it errs alike do not count as a thousand.
@@ -56,8 +57,8 @@ names another one, `--no-network` leaves it out. Without a network the result is
   restart: fully above a sigma of 6 points, not at all below 3.
 * The pull is bounded by one and a quarter of the filter's sigma. It fades to none while the two contradict,
   from the sum of their sigmas to twice that, and below -5 degC there is none.
-* The advice never makes the bar narrower: sigma is the filter's, or what covers both where that is more. While
-  the filter is within two sigma of the truth, the result is within three, whatever the network says
+* The advice never makes the bar narrower: sigma is the filter's, or what covers both where that is more.
+  While the filter is within two sigma of the truth, the result is within three, whatever the network says
   (`tests/firmware/test_fusion_properties.py` tries what it may say). A network that lies all the time
   therefore makes the bar wide for good: leave it out.
 
@@ -69,11 +70,11 @@ and from 2 to 1. Advice that counts all the time had seemed better there and was
 Panasonic's logs below (after 600 s below 0 degC 82 % within 5 points, 2 starts beyond 3 sigma), so these are
 not wholly unseen.
 
-What it gives there, too: 60 s after a wrong start 85 % are within 5 points where 82 % were (LG), 86 % where 76 %
-were (Panasonic), no start lies beyond 3 sigma where 2 did (LG). What it does not: the mean error hardly
-changes (0.82 for 0.83, 0.95 for 0.97), since that is made long after the start; sigma, too wide on clean logs,
-gets wider; and Panasonic's starts below 0 degC are a little worse after 600 s (89 % for 91 %): its network errs
-by 3 points and more there.
+What it gives there, too: 60 s after a wrong start 85 % are within 5 points where 82 % were (LG), 86 % where
+76 % were (Panasonic), no start lies beyond 3 sigma where 2 did (LG). What it does not: the mean error hardly
+changes (0.82 for 0.83, 0.95 for 0.97), since that is made long after the start; sigma, too wide on clean
+logs, gets wider; and Panasonic's starts below 0 degC are a little worse after 600 s (89 % for 91 %): its
+network errs by 3 points and more there.
 
 ## Figures
 

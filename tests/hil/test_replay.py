@@ -111,7 +111,7 @@ def test_command_writes_a_row_per_row(tmp_path: Path, drive: Log, suffix: str) -
 
 def test_the_network_is_the_cells_unless_told_otherwise(tmp_path: Path, drive: Log) -> None:
     log, found = written(head(drive, 300), tmp_path / "log.csv"), dict[str, str]()
-    ways = {
+    ways: dict[str, list[str]] = {
         "by cell": [],
         "by name": ["--network", "lg_hg2"],
         "by path": ["--network", str(FOLDER / "soc_lg_hg2.ckls")],

@@ -1,8 +1,9 @@
 """Accuracy of the device's SoC filter on measured cells, beside baselines that get the same inputs.
 
 Logs come from CELLKEEPER_DATA; the sets below name what is held back from fitting. Five cases, one setting
-for all, the filter not told which: see `cases`. Errors are in points of SoC over the whole log; `max` counts
-from 600 s on. The reference itself is a coulomb count, good to 1-3 points.
+for all, the filter not told which: see `cases`; then the same with a network's advice. Errors are in points
+of SoC over the whole log; `max` counts from 600 s on. The reference itself is a coulomb count, good to 1-3
+points.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from bench.baselines import coulomb_soc, ocv_soc
 from bench.network_baseline import Fnn
 from bench.row import Row
 from bench.textbook_ekf import Noise, ekf_soc, tuned
+from cloud.training.networks import shipped
 from cloud.twin import trials
 from cloud.twin.cell import CELLS_DIR, CellFile, load_cell
 from cloud.twin.logs import Log, pa_parquet
@@ -77,6 +79,9 @@ SETS = {
     ),
 }  # fmt: skip
 
+FUSED = ", fused"
+"""Marks the rows of the filter advised by the cell's network; without a network the filter is the output."""
+
 
 def held_log(data: Path, held: Held, name: str, ambient_c: float) -> Log:
     """A held-back log; one without a temperature gets its chamber's."""
@@ -132,9 +137,11 @@ def plan_of(data: Path, held: Held, cell: CellFile) -> Plan:
     ]
 
 
-def filter_scores(plan: Plan, cell: CellFile, target: str = "unix") -> list[Score]:
-    """Scores of the device's filter."""
-    found = replay([run for *_, run in plan], cell, target)
+def filter_scores(
+    plan: Plan, cell: CellFile, target: str = "unix", network: str | None = None
+) -> list[Score]:
+    """Scores of the device's filter, advised by `network` where one is given."""
+    found = replay([run for *_, run in plan], cell, target, network)
     return [
         score(run.log, ambient_c, case, weight, estimate.soc, estimate.soc_sigma)
         for (ambient_c, case, weight, run), estimate in zip(plan, found, strict=True)
@@ -226,4 +233,6 @@ def run() -> list[Row]:
             plan = plan_of(data, held, cell)
             known = plan_of(data, fitted(held), cell)
             rows += _rows(name, held, filter_scores(plan, cell), baseline_scores(plan, known, cell))
+            if held.cell in shipped():
+                rows += _rows(name + FUSED, held, filter_scores(plan, cell, network=held.cell), {})
     return rows

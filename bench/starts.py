@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.accuracy import SETS, Held, held_log
+from bench.accuracy import FUSED, SETS, Held, held_log
 from bench.row import Row
+from cloud.training.networks import shipped
 from cloud.twin.cell import load_cell
 from cloud.twin.logs import Log
 from cloud.twin.table import Array
@@ -81,8 +82,10 @@ def outcome(ambient_c: float, run: Run, soc: Array, sigma: Array) -> Outcome:
     return Outcome(ambient_c, after(60.0), after(600.0), locked_s, float((wrong <= 200 * sigma).mean()))
 
 
-def outcomes(data: Path, held: Held, count: int = STARTS, target: str = "unix") -> list[Outcome]:
-    """`count` random starts over the logs of a set."""
+def outcomes(
+    data: Path, held: Held, count: int = STARTS, target: str = "unix", network: str | None = None
+) -> list[Outcome]:
+    """`count` random starts over the logs of a set, with the advice of `network` where one is given."""
     random = np.random.default_rng(SEED)
     cell = load_cell(held.cell)
     logs = [(held_log(data, held, name, ambient_c), ambient_c) for name, ambient_c in held.logs]
@@ -90,7 +93,7 @@ def outcomes(data: Path, held: Held, count: int = STARTS, target: str = "unix") 
         (ambient_c, faulty(log, cell.capacity_ah, random))
         for log, ambient_c in (logs[int(n)] for n in random.integers(0, len(logs), count))
     ]
-    found = replay([run for _, run in plan], cell, target)
+    found = replay([run for _, run in plan], cell, target, network)
     return [outcome(t, run, e.soc, e.soc_sigma) for (t, run), e in zip(plan, found, strict=True)]
 
 
@@ -103,7 +106,7 @@ def _rows(name: str, found: list[Outcome]) -> Iterator[Row]:
     warm = [o for o in found if o.ambient_c >= 0]
     cold = [o for o in found if o.ambient_c < 0]
     note = f"{len(found)} starts up to 50 points wrong, faulty sensors"
-    if name != "A123":
+    if not name.startswith("A123"):
         for what, value in (
             ("60 s, within 5 points", share([o.at_60 for o in warm], 5)),
             ("600 s, within 2.5 points", share([o.at_600 for o in warm], 2.5)),
@@ -123,4 +126,6 @@ def run() -> list[Row]:
     for name, held in SETS.items():
         if (data / held.folder).is_dir():
             rows += _rows(name, outcomes(data, held))
+            if held.cell in shipped():
+                rows += _rows(name + FUSED, outcomes(data, held, network=held.cell))
     return rows

@@ -23,7 +23,7 @@ from rich.live import Live
 from rich.table import Table
 
 from cloud.twin.cell import load_cell
-from cloud.twin.device_image import cell_image
+from cloud.twin.device_image import image_of
 from cloud.twin.logs import Log, LogError
 from hil.cli import state_dir as rig_state_dir
 from hil.cloud_process import CloudError, CloudProcess
@@ -80,7 +80,7 @@ def make_pack(number: int, target: str, soc: float, log: Log, broker: str, folde
     setup = BoardSetup(
         {**board_identity(plant, chemistry, name), "tenant": TENANT, "site": "demo"},
         broker=broker,
-        cell=cell_image(cell),
+        cell=image_of(CELL),
         nvm=folder / f"{name}.{target}.nvm",
     )
     board = make_target(target, setup, lockstep=False)

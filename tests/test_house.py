@@ -15,7 +15,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "bms.tables": ("bms.tables",),
     "boards": ("bms", "boards"),
     "cloud": ("bms", "cloud"),
-    "hil": ("bms", "boards.tools", "cloud.twin", "hil"),
+    "hil": ("bms", "boards.tools", "cloud.training.networks", "cloud.twin", "hil"),
 }
 """What a room may import of ours; `bms` as a whole may import only itself."""
 

@@ -33,8 +33,7 @@ def test_every_module_is_there_and_built_for_the_board(board: str, tmp_path: Pat
     # for a desk; trips.py reads there what a board has stored
     expected -= {"lib/bms/desk.mpy", "lib/bms/contract.mpy", "lib/hal/rig.mpy", "lib/bms/memory/trips.mpy"}
     expected -= {"lib/bms/int32.mpy"}
-    # what nothing imports is not put on: network, the observer's parts where there is none
-    expected = {path for path in expected if not path.startswith("lib/bms/estimate/lstm")}
+    # what nothing imports is not put on
     if board.startswith("esp32"):
         run = {f"lib/bms/estimate/{name}.mpy" for name in ("__init__", "coulomb", "leak")}
         expected = {path for path in expected if "/estimate/" not in path or path in run}

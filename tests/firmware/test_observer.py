@@ -1,11 +1,12 @@
 """All that is estimated with a cell's tables: unknown before it is known, spread over a second, bounded."""
 
+import binascii
 import gc
 
 import micropython
 from bms.estimate.observer import Observer, power_limits
 from bms.estimate.second import PERIODS
-from bms.memory.cell import ECM, THERMAL
+from bms.memory.cell import ECM, NETWORK, THERMAL
 from bms.memory.journal import Journal
 from bms.memory.kinds import STATE_KINDS
 from bms.memory.layout import SECTOR, STATE, STATE_SECTORS
@@ -14,6 +15,7 @@ from bms.sample import SOC_HIGHEST, SOC_LOWEST, UNKNOWN_CPCT, Estimate, Snapshot
 from bms.tables import params, signals
 from ekf_vectors import plain_block
 from healthy import cells, snapshot
+from lstm_golden import SOC
 from test_app import Nvm
 from test_thermal import block as thermal_block
 
@@ -216,10 +218,25 @@ def test_without_thermal_tables_the_rest_goes_on():
     assert estimate.outlook[ENERGY] > 0
 
 
+def test_a_network_advises_where_there_is_one():
+    given = parts()
+    given[NETWORK] = bytearray(binascii.a2b_base64(SOC))
+    some, estimate = Observer(LIMITS, 4, given, journal()), Estimate()
+    assert some.ekf.advisor
+    run(some, rested(), estimate, 60)
+    assert abs(estimate.soc_cpct - 7000) < 300
+    assert some.ekf.advisor.sigma_cpct < UNKNOWN_CPCT
+    assert observer().ekf.advisor is None
+
+
 def test_wrong_parts_are_refused():
     bad = parts()
     bad[ECM][20] ^= 1
-    for wrong, word in (({}, "circuit"), ({THERMAL: thermal_block()}, "circuit"), (bad, "ECM block")):
+    deaf = parts()
+    deaf[NETWORK] = bytearray(100)
+    for wrong, word in (
+        ({}, "circuit"), ({THERMAL: thermal_block()}, "circuit"), (bad, "ECM block"), (deaf, "network"),
+    ):  # fmt: skip
         try:
             Observer(LIMITS, 4, wrong, journal())
         except ValueError as error:
@@ -229,7 +246,9 @@ def test_wrong_parts_are_refused():
 
 
 def test_steps_allocate_nothing():
-    some, estimate = observer(), Estimate()
+    made = parts()
+    made[NETWORK] = bytearray(binascii.a2b_base64(SOC))
+    some, estimate = Observer(LIMITS, 4, made, journal()), Estimate()
     given = rested()
     run(some, given, estimate, 3)
     given.gates = 5

@@ -13,13 +13,13 @@ from bms.estimate.circuit import Circuit
 from bms.estimate.curve import Curve
 from bms.estimate.differences import Differences
 from bms.estimate.drops import Drops
-from bms.estimate.ekf import Ekf
+from bms.estimate.fusion import Fusion
 from bms.estimate.health import Health
 from bms.estimate.second import MS, Second
 from bms.estimate.soe import CURRENT, Soe
 from bms.estimate.sop import Limits, Sop
 from bms.estimate.thermal import Thermal
-from bms.memory.cell import ECM, THERMAL
+from bms.memory.cell import ECM, NETWORK, THERMAL
 from bms.sample import (
     CHARGE_POWER, CORE, CORE_AHEAD, DISCHARGE_POWER, ENERGY, ENERGY_SIGMA, MISSING, RESISTANCE,
     RESISTANCE_SIGMA, SOC_HIGHEST, SOC_LOWEST, SOH, SOH_SIGMA, UNKNOWN_CPCT,
@@ -77,7 +77,7 @@ class Observer:
         capacity_mah = limits["capacity_mah"]
         self._capacity_mah = capacity_mah
         self.second = Second(n_cells)
-        self.ekf = Ekf(capacity_mah, parts[ECM])
+        self.ekf = Fusion(capacity_mah, parts[ECM], parts.get(NETWORK))
         circuit = Circuit(parts[ECM])
         self.drops = Drops(circuit, n_cells)
         self.cells = Differences(n_cells, parts[ECM]) if n_cells > 1 else None

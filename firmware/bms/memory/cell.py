@@ -3,7 +3,7 @@
     u16 part   u16 bytes   bytes, filled up to an even number      all little endian
 
 Each part checks itself where it is used: ECM is estimate/ecm.py's block, THERMAL estimate/thermal.py's;
-CHEMISTRY is one byte, index into params.CHEMISTRIES.
+CHEMISTRY is one byte, index into params.CHEMISTRIES; NETWORK is a blob of estimate/lstm.py, if there is one.
 """
 
 from bms.memory.layout import CELL, CELL_SECTORS, PAGE, SECTOR
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 ECM = 1
 THERMAL = 2
 CHEMISTRY = 3
+NETWORK = 4
 MOST_BYTES = CELL_SECTORS * SECTOR
 _HEAD = 4
 _BLANK = 0xFFFF

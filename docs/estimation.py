@@ -16,7 +16,11 @@ The device estimates the mean cell's state of charge with an extended Kalman fil
 (`firmware/bms/estimate/ekf.py`, arithmetic in `ekf_kernel.py`): one source for CPython, bytecode and machine
 code, equal to the bit, nothing allocated. It reads a cell file's tables (`cloud/twin/device_tables.py`).
 A board that was given those (`cellkeeper cell-tables`, boards/README.md) and has the memory runs it, with all
-that is built on it (`bms/estimate/observer.py`); others count coulombs.
+that is built on it (`bms/estimate/observer.py`); others count coulombs. There the filter begins at the first
+proven rest with open contactors, at the SoC that its voltage is the OCV of, but so little sure of it (what 50 mV
+are worth, 5 points at least) that it weighs this voltage and the next ones itself; what was stored before a
+reboot counts if that voltage does not contradict it. `observed_drive_cycle` tries it on every target, in lock-step,
+and `make demo` in free running.
 `cellkeeper replay FILE --cell CELL --target cpython|unix|mps2_an500 --out OUT` runs it over a log.
 
 ## States
@@ -63,12 +67,12 @@ walk of 0.9 points over full charge.
   Without current or voltages all sigmas grow. A voltage over 3.2 sigma off moves nothing and widens, up to
   15 points.
 * `soc_cpct[i]` and `sigma_cpct[i]` are mean and difference together; `soc_low_cpct` and `soc_high_cpct` are
-  the outermost cells with one sigma counted.
+  the outermost cells with one sigma counted. The board limits charge and discharge by them, and tells them.
 
 ## With a network's advice
 
-Where the device carries a network for its cells ([lstm.md](lstm.md)), `firmware/bms/estimate/fusion.py` puts
-its advice beside the filter's result; `cellkeeper replay` does so where the cell has a network, `--network
+Where the device carries a network for its cells ([lstm.md](lstm.md); `cellkeeper cell-tables` adds it to the
+tables of the cells that have one), `firmware/bms/estimate/fusion.py` puts its advice beside the filter's result; `cellkeeper replay` does so where the cell has a network, `--network
 NAME` names another one, `--no-network` leaves it out. Without a network the result is the filter's, to the
 bit.
 

@@ -15,12 +15,12 @@ TEXT = """# State of charge
 The device estimates the mean cell's state of charge with an extended Kalman filter in 32-bit integers
 (`firmware/bms/estimate/ekf.py`, arithmetic in `ekf_kernel.py`): one source for CPython, bytecode and machine
 code, equal to the bit, nothing allocated. It reads a cell file's tables (`cloud/twin/device_tables.py`).
-A board that was given those (`cellkeeper cell-tables`, boards/README.md) and has the memory runs it, with all
-that is built on it (`bms/estimate/observer.py`); others count coulombs. There the filter begins at the first
-proven rest with open contactors, at the SoC that its voltage is the OCV of, but so little sure of it (what 50 mV
-are worth, 5 points at least) that it weighs this voltage and the next ones itself; what was stored before a
-reboot counts if that voltage does not contradict it. `observed_drive_cycle` tries it on every target, in lock-step,
-and `make demo` in free running.
+A board that was given those (`cellkeeper cell-tables`, boards/README.md) and has the memory runs it, with
+all that is built on it (`bms/estimate/observer.py`); others count coulombs. There the filter begins at the
+first proven rest with open contactors, at the SoC that its voltage is the OCV of, but so little sure of it
+(what 50 mV are worth, 5 points at least) that it weighs this voltage and the next ones itself; what was
+stored before a reboot counts if that voltage does not contradict it. `observed_drive_cycle` tries it on
+every target, in lock-step, and `make demo` in free running.
 `cellkeeper replay FILE --cell CELL --target cpython|unix|mps2_an500 --out OUT` runs it over a log.
 
 ## States
@@ -71,10 +71,10 @@ walk of 0.9 points over full charge.
 
 ## With a network's advice
 
-Where the device carries a network for its cells ([lstm.md](lstm.md); `cellkeeper cell-tables` adds it to the
-tables of the cells that have one), `firmware/bms/estimate/fusion.py` puts its advice beside the filter's result; `cellkeeper replay` does so where the cell has a network, `--network
-NAME` names another one, `--no-network` leaves it out. Without a network the result is the filter's, to the
-bit.
+Where the device carries a network for its cells ([lstm.md](lstm.md); `cellkeeper cell-tables` adds it to
+the tables of the cells that have one), `firmware/bms/estimate/fusion.py` puts its advice beside the
+filter's result; `cellkeeper replay` does so where the cell has a network, `--network NAME` names another
+one, `--no-network` leaves it out. Without a network the result is the filter's, to the bit.
 
 * The filter is primary and never hears the advice: its words are the same with and without, so a network that
   lies cannot lead it astray, and a thousand samples on which it errs alike do not count as a thousand.

@@ -96,26 +96,43 @@ def digest(x: "array[int]", before: int) -> int:
     return before
 
 
+class Course:
+    """Random drives and rests at random voltages. After `step`: `ma` and `dt`, and `kind`, 0..63, which says
+    what else may be wrong in this sample (4: no voltage, 5: no current)."""
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self._level = 0
+        self.mv = 3000 + random.below(1200)
+        self.ma = 0
+        self.dt = 1000
+        self.kind = 0
+
+    def step(self) -> int:
+        """The next sample; returns its kind."""
+        random = self._random
+        kind = self.kind = random.below(64)
+        if kind == 0:
+            self._level = random.below(40_000) - 25_000
+        elif kind == 1:
+            self._level = 0
+        elif kind == 2:
+            self.mv = random.below(6500)
+        elif kind == 3:
+            self.mv = 3000 + random.below(1200)
+        self.ma = self._level + random.below(2000) - 1000 if self._level else 0
+        self.dt = 1000 if kind < 60 else 1 + random.below(1000)
+        return kind
+
+
 def drive(ekf: "Ekf", random: Random, steps: int, before: int) -> int:
     """`steps` random samples: drives and rests, gaps, lost and impossible values; returns the digest."""
-    level = 0
-    mv = 3000 + random.below(1200)
+    course = Course(random)
     for n in range(steps):
-        kind = random.below(64)
-        if kind == 0:
-            level = random.below(40_000) - 25_000
-        elif kind == 1:
-            level = 0
-        elif kind == 2:
-            mv = random.below(6500)
-        elif kind == 3:
-            mv = 3000 + random.below(1200)
-        ma = level + random.below(2000) - 1000 if level else 0
-        dt = 1000 if kind < 60 else 1 + random.below(1000)
-        seen = 0 if kind == 4 else (mv << 4) + random.below(500)
-        lost = dt if kind == 5 else 0
+        kind = course.step()
+        seen = 0 if kind == 4 else (course.mv << 4) + random.below(500)
         temp = 250 + random.below(40) if kind != 6 else random.below(4000) - 2000
-        ekf.observe(dt, ma, seen, temp, lost)
+        ekf.observe(course.dt, course.ma, seen, temp, course.dt if kind == 5 else 0)
         if n & 15 == 15:
             before = digest(ekf.words, before)
     return before

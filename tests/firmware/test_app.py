@@ -54,6 +54,15 @@ class Nvm:
             self.pages.pop(n, None)
 
 
+def provisioned() -> Nvm:
+    """The memory of a board that knows who it is."""
+    nvm = Nvm()
+    image = identity.image(_WHO)
+    for at in range(0, len(image), PAGE):
+        nvm.program(IDENTITY + at, image[at : at + PAGE])
+    return nvm
+
+
 class NoBroker:
     def open(self) -> bool:
         return False
@@ -113,11 +122,7 @@ class Desk:
         self.clock = DeviceClock()
         self.link = NoBroker()
         self.watchdog = Dog(self)
-        self.nvm = nvm or Nvm()
-        if nvm is None:
-            image = identity.image(_WHO)
-            for at in range(0, len(image), PAGE):
-                self.nvm.program(IDENTITY + at, image[at : at + PAGE])
+        self.nvm = nvm or provisioned()
         self.was_reset = False
         self.script: "Callable[[int], None] | None" = None
         gc.collect()
@@ -185,16 +190,18 @@ class Observing(CoulombCounter):
         super().__init__(limits["capacity_mah"], params.NMC)
 
 
-def told(parts: "dict[int, bytes]") -> Nvm:
-    """The memory of a board that was told of its cell."""
-    nvm = Desk().nvm
+def estimator(parts: "dict[int, bytes]", maker: "MakeObserver | None") -> str:
+    """What a board runs that was told `parts` of its cell."""
+    nvm = provisioned()
     cell.write(nvm, cell.image(parts))
-    return nvm
+    desk = Desk(nvm, maker)
+    desk.close()
+    return type(desk.app.estimator).__name__
 
 
 def test_the_observer_runs_only_where_the_cell_of_this_pack_is_known():
     nmc, lfp = bytes([params.NMC]), bytes([params.LFP])
-    assert isinstance(Desk(told({cell.CHEMISTRY: nmc, cell.ECM: b"x"}), Observing).app.estimator, Observing)
+    assert estimator({cell.CHEMISTRY: nmc, cell.ECM: b"x"}, Observing) == "Observing"
     for parts, maker in (
         ({}, Observing),
         ({cell.CHEMISTRY: nmc, cell.ECM: b"x"}, None),
@@ -202,9 +209,7 @@ def test_the_observer_runs_only_where_the_cell_of_this_pack_is_known():
         ({cell.ECM: b"x"}, Observing),
         ({cell.CHEMISTRY: nmc}, Observing),
     ):
-        desk = Desk(told(parts), maker)
-        assert type(desk.app.estimator) is CoulombCounter, parts
-        desk.close()
+        assert estimator(parts, maker) == "CoulombCounter", parts
 
 
 def test_the_watchdog_is_fed_once_a_period():

@@ -75,8 +75,9 @@ class App:
     def _estimator(self, limits: "dict[str, int]") -> "Estimator":
         """The observer where board and provisioning have what it needs, else a counter."""
         board, who = self.board, self.identity
-        parts = cell.load(board.nvm)
-        if parts and board.observer:
+        # a board without the memory for an observer has none for the tables
+        parts = cell.load(board.nvm) if board.observer else None
+        if board.observer and parts:
             try:
                 cell.check(parts, who.chemistry)
                 return board.observer(limits, who.series, parts, self.recorder.memory.state)

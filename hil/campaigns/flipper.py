@@ -184,7 +184,7 @@ def main(stride: int, first: int) -> None:
         if outcome == "harmless":
             outcome = bench.trial(at, bit, CELL_MV, -30_000, OVER_CURRENT_TICKS)
         counts[outcome] += 1
-        if outcome == "dangerous":
+        if outcome not in ("caught", "harmless"):
             block, offset = bench.place(at)
             print(bench.areas[block][0], offset >> 2, (offset & 3) * 8 + bit, outcome)
     kinds = ("caught", "crashed", "failed_safe", "harmless", "dangerous")

@@ -43,7 +43,7 @@ def flip_all(stride: int = 1, first: int = 0) -> dict[str, Any]:
         raise RuntimeError(f"flipper ended with status {done.returncode}: {done.stderr[-400:]}")
     *found, last = done.stdout.splitlines()
     counts = dict(zip(KINDS, map(int, last.split()[1:]), strict=True))
-    exceptions = [" ".join(line.split()[:3]) for line in found]
+    exceptions = [" ".join(line.split()) for line in found]
     text = f"{sum(counts.values())} positions: " + ", ".join(f"{n} {kind}" for kind, n in counts.items())
     return {"passed": not counts["dangerous"], "detail": text, **counts, "exceptions": exceptions}
 
@@ -125,7 +125,7 @@ def flip_some(count: int, seed: int) -> dict[str, Any]:
     for _ in range(count):
         where, outcome = flips.one()
         counts[outcome] += 1
-        if outcome == "dangerous":
-            exceptions.append(where)
+        if outcome not in ("caught", "harmless"):
+            exceptions.append(f"{where} {outcome}")
     text = f"{count} positions, seed {seed}: " + ", ".join(f"{n} {kind}" for kind, n in counts.items())
     return {"passed": not counts["dangerous"], "detail": text, **counts, "exceptions": exceptions}

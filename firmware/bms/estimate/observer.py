@@ -78,6 +78,7 @@ class Observer:
         self._capacity_mah = capacity_mah
         self.second = Second(n_cells)
         self.ekf = Fusion(capacity_mah, parts[ECM], parts.get(NETWORK))
+        self._curve = Curve(self.ekf.tab, None)
         circuit = Circuit(parts[ECM])
         self.drops = Drops(circuit, n_cells)
         self.cells = Differences(n_cells, parts[ECM]) if n_cells > 1 else None
@@ -118,7 +119,7 @@ class Observer:
     def _start(self, snapshot: "Snapshot") -> None:
         # Only the place comes from the curve: the filter is to weigh the same voltage itself, near enough to
         # the truth for its one slope, before the contactors close.
-        curve = Curve(self.ekf.tab, None)
+        curve = self._curve
         curve.at(snapshot.temp_min_dc + snapshot.temp_max_dc >> 1)
         rest_16mv = (sum(snapshot.cell_mv) << 4) // len(snapshot.cell_mv)
         low = curve.soc(rest_16mv - _REST_16MV, 0)

@@ -201,6 +201,8 @@ def run_full(options: FullOptions, console: Console) -> int:
     began = time.monotonic()
     for n, (part, result) in enumerate(_results(to_do, options.jobs), 1):
         journal.add(part.name, result)
+        for exception in result.get("exceptions", []):
+            console.print(f"{part.name}: {exception}", highlight=False)
         if not result["passed"]:
             console.print(f"[red]FAIL[/] {part.name}: {result['detail']}")
         elif n % 20 == 0 or not part.name.startswith("scenario"):
